@@ -1,0 +1,49 @@
+"""The reasons a reviewer gives, and the closed list of reasons that the public log knows (LOG §1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: R in LOG §1: what may stand in a `refuse` or `revoke` leaf.
+LOG_REASONS = frozenset(
+    {"duplicate", "impersonation", "not_consented", "ineligible", "unanswered", "court_order", "abuse", "other"}
+)
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One line of the catalogue; its words live with the translations (`charter.web.labels`).
+
+    code: what is stored. action: decline or ask. log: the public reason of a refusal, None for a question.
+    """
+
+    code: str
+    action: str
+    log: str | None = None
+
+
+CATALOGUE: tuple[Reason, ...] = (
+    Reason("duplicate", "decline", "duplicate"),
+    Reason("impersonation", "decline", "impersonation"),
+    Reason("not-an-observer", "decline", "ineligible"),
+    Reason("under-age", "decline", "ineligible"),
+    Reason("not-consented", "decline", "not_consented"),
+    Reason("unanswered", "decline", "unanswered"),
+    Reason("abuse", "decline", "abuse"),
+    Reason("other", "decline", "other"),
+    Reason("name-unclear", "ask"),
+    Reason("affiliation-unclear", "ask"),
+    Reason("region-unclear", "ask"),
+    Reason("looks-duplicate", "ask"),
+    Reason("something-else", "ask"),
+)
+
+
+def find_reason(action: str, code: str) -> Reason | None:
+    """The reason of this action with this code, or None."""
+    return next((reason for reason in CATALOGUE if reason.action == action and reason.code == code), None)
+
+
+def reasons_for(action: str) -> tuple[Reason, ...]:
+    """The catalogue of one action, in the order it is offered."""
+    return tuple(reason for reason in CATALOGUE if reason.action == action)

@@ -1,0 +1,229 @@
+"""Mail: a message of the outbox becomes words in one language, and leaves through SMTP or into files."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import smtplib
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from flask import render_template
+
+from charter.domain import token as tokens
+from charter.i18n import _, speaking
+from charter.settings import Settings
+
+
+class DeliveryError(Exception):
+    """A mail could not be handed over. code: for staff and logs, without anything personal."""
+
+    def __init__(self, code: str, *, is_permanent: bool) -> None:
+        super().__init__(code)
+        self.code = code
+        self.is_permanent = is_permanent
+
+
+class Mail(Protocol):
+    """What rendering needs of a message (the outbox's Delivery has it)."""
+
+    uid: str
+    kind: str
+    language: str
+    recipient: str
+    values: Mapping[str, Any]
+    link_purpose: str | None
+    link_uid: bytes | None
+    link_expires_at: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Words:
+    """A mail as it is read: subject, and the text in paragraphs of lines."""
+
+    subject: str
+    text: str
+
+    @property
+    def paragraphs(self) -> list[list[str]]:
+        """Blocks between empty lines."""
+        return [block.split("\n") for block in self.text.strip().split("\n\n")]
+
+
+def compose(
+    kind: str, *, language: str, values: Mapping[str, Any], links: Mapping[str, str], settings: Settings
+) -> Words:
+    """The words of one kind of mail; also what staff preview before they decide.
+
+    values: of the message; dates as ISO texts become dates. links: names → addresses (and `code`).
+    """
+    shown = {key: date.fromisoformat(value) if key.endswith("_on") else value for key, value in values.items()}
+    context = {**shown, **links, "public_url": settings.public_url, "language": language, "lang": language}
+    with speaking(language):
+        subject = " ".join(render_template(f"mail/{kind}/subject.txt", **context).split())
+        body = render_template(f"mail/{kind}/body.txt", **context)
+    # One empty line between paragraphs, however the template's conditions fell.
+    lines = [line.rstrip() for line in body.strip().split("\n")]
+    text = "\n".join(line for place, line in enumerate(lines) if line or (place and lines[place - 1]))
+    return Words(subject, text + "\n")
+
+
+def links_for(mail: Mail, *, key: bytes, settings: Settings) -> dict[str, str]:
+    """The addresses and the code that this mail brings, computed now and stored nowhere."""
+    base = f"{settings.public_url}/{mail.language}"
+    links = {"charter_url": f"{base}/charter/", "sign_url": f"{base}/sign/", "help_url": f"{base}/help/"}
+    if "entry" in mail.values:
+        links["entry_url"] = f"{base}/registry/entries/{mail.values['entry']}"
+    if mail.link_purpose is None or mail.link_uid is None:
+        return links
+    token = tokens.token(key, mail.link_purpose, mail.link_uid)
+    if mail.link_purpose == "confirm":
+        links["confirm_url"] = f"{base}/confirm/{token}"
+    elif mail.link_purpose == "personal":
+        links["my_url"] = f"{base}/my/{token}"
+    if mail.link_purpose != "personal":
+        links["code"] = tokens.code(key, mail.link_purpose, mail.link_uid)
+    return links
+
+
+def render(mail: Mail, *, key: bytes, settings: Settings) -> EmailMessage:
+    """The whole mail, text and HTML; a repeat has the same Message-ID. Needs an application context."""
+    values = dict(mail.values)
+    if mail.link_expires_at is not None:
+        values["expires_at"] = mail.link_expires_at
+    words = compose(
+        mail.kind,
+        language=mail.language,
+        values=values,
+        links=links_for(mail, key=key, settings=settings),
+        settings=settings,
+    )
+    with speaking(mail.language):
+        sender = settings.mail_from_name or settings.centre_name or _("Charter of Election Observers")
+        html = render_template("mail/layout.html", words=words, lang=mail.language, sender=sender)
+    message = EmailMessage()
+    local, _at, domain = settings.mail_from.rpartition("@")
+    message["From"] = Address(sender, local, domain)
+    message["To"] = mail.recipient
+    message["Subject"] = words.subject
+    message["Date"] = format_datetime(mail.created_at)
+    message["Message-ID"] = f"<{mail.uid}@{domain or urlsplit(settings.public_url).hostname}>"
+    message["Auto-Submitted"] = "auto-generated"
+    message["X-Auto-Response-Suppress"] = "All"
+    message["Content-Language"] = mail.language
+    message.set_content(words.text)
+    message.add_alternative(html, subtype="html")
+    return message
+
+
+class Transport(Protocol):
+    """A way out."""
+
+    def send(self, message: EmailMessage, *, uid: str) -> None:
+        """Hands one mail over, or raises DeliveryError."""
+
+    def close(self) -> None:
+        """Lets go of what is held open."""
+
+
+class FileTransport:
+    """Writes each mail into a folder, under its own name: a repeat replaces the same file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def send(self, message: EmailMessage, *, uid: str) -> None:
+        """Whole or not at all: written aside, then renamed."""
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            aside = self.folder / f".{uid}.{os.getpid()}"
+            aside.write_bytes(message.as_bytes())
+            aside.replace(self.folder / f"{uid}.eml")
+        except OSError as error:
+            raise DeliveryError(f"file-{error.errno}", is_permanent=False) from error
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+class SmtpTransport:
+    """One connection to the mail server, kept open between mails and opened anew when it has gone."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.connection: smtplib.SMTP | None = None
+
+    def _open(self) -> smtplib.SMTP:
+        settings = self.settings
+        context = ssl.create_default_context()
+        if settings.smtp_security == "tls":
+            connection: smtplib.SMTP = smtplib.SMTP_SSL(
+                settings.smtp_host, settings.smtp_port, timeout=settings.smtp_timeout_seconds, context=context
+            )
+        else:
+            connection = smtplib.SMTP(settings.smtp_host, settings.smtp_port, timeout=settings.smtp_timeout_seconds)
+        try:
+            if settings.smtp_security == "starttls":
+                connection.starttls(context=context)
+            if settings.smtp_username:
+                connection.login(settings.smtp_username, settings.smtp_password)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def send(self, message: EmailMessage, *, uid: str) -> None:
+        """Refusals of the address are permanent, everything else is worth another attempt."""
+        try:
+            if self.connection is None:
+                self.connection = self._open()
+            try:
+                self.connection.send_message(message)
+            except smtplib.SMTPServerDisconnected:
+                # An idle connection that the server has closed: once more on a new one. Same Message-ID.
+                self.connection = self._open()
+                self.connection.send_message(message)
+        except smtplib.SMTPRecipientsRefused as error:
+            status = next(iter(error.recipients.values()))[0]
+            self._rest()
+            raise DeliveryError(f"smtp-{status}", is_permanent=500 <= status < 600) from None
+        except smtplib.SMTPAuthenticationError as error:
+            self.close()
+            # Ours to mend: the mail must not be given up for it.
+            raise DeliveryError(f"smtp-login-{error.smtp_code}", is_permanent=False) from None
+        except smtplib.SMTPResponseException as error:
+            self.close()
+            is_about_mail = isinstance(error, smtplib.SMTPDataError)
+            raise DeliveryError(
+                f"smtp-{error.smtp_code}", is_permanent=is_about_mail and 500 <= error.smtp_code < 600
+            ) from None
+        except (smtplib.SMTPException, ssl.SSLError, socket.gaierror, OSError) as error:
+            self.close()
+            raise DeliveryError(f"smtp-{type(error).__name__}", is_permanent=False) from None
+
+    def _rest(self) -> None:
+        with contextlib.suppress(smtplib.SMTPException, OSError):
+            if self.connection is not None:
+                self.connection.rset()
+
+    def close(self) -> None:
+        """Says goodbye if the server still listens."""
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            with contextlib.suppress(smtplib.SMTPException, OSError):
+                connection.quit()
+
+
+def transport_for(settings: Settings) -> Transport:
+    """The way out that the settings choose."""
+    return SmtpTransport(settings) if settings.mail_transport == "smtp" else FileTransport(settings.mail_path)

@@ -1,0 +1,45 @@
+"""Decisions of the Centre and the audit of everything its staff changes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from charter.models.base import Base, BigId
+
+
+class Decision(Base):
+    """Approve, decline or ask, with a reason; takes effect when the seconds for undoing have passed. Staff only."""
+
+    __tablename__ = "decision"
+    __table_args__ = (CheckConstraint("action IN ('approve', 'decline', 'ask')", name="action"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    signature_id: Mapped[int] = mapped_column(ForeignKey("signature.id"), index=True)
+    staff_id: Mapped[int] = mapped_column(ForeignKey("staff.id"))
+    action: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str | None] = mapped_column(String(40))  # a code of the catalogue
+    note: Mapped[str | None] = mapped_column(
+        Text
+    )  # the reviewer's words to the signatory; gone when the person is erased
+    state_before: Mapped[str] = mapped_column(String(16))
+    decided_at: Mapped[datetime]
+    effective_at: Mapped[datetime]
+    undone_at: Mapped[datetime | None]
+
+
+class Audit(Base):
+    """Who of the staff did what, when, to what. Append-only; `detail` holds codes and ids, never names or addresses."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    at: Mapped[datetime]
+    staff_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"), index=True)  # None: the command line
+    action: Mapped[str] = mapped_column(String(40))
+    subject: Mapped[str] = mapped_column(String(40))  # such as signature or staff
+    subject_id: Mapped[int | None] = mapped_column(BigId)
+    detail: Mapped[dict[str, Any]]

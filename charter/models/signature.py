@@ -1,0 +1,133 @@
+"""Signatures: what an observer wrote, the consents given, the append-only history, and the links that were mailed."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from charter.domain.signature import Move, State, after
+from charter.models.base import Base, BigId
+
+_STATES = ", ".join(f"'{state}'" for state in State)
+
+
+class Signature(Base):
+    """One observer's act of signing. Personal columns are for the signatory and the Centre's reviewers only."""
+
+    __tablename__ = "signature"
+    __table_args__ = (
+        CheckConstraint(f"state IN ({_STATES})", name="state"),
+        CheckConstraint("kind IN ('party', 'independent', 'international')", name="kind"),
+        CheckConstraint("display IN ('full', 'short', 'unlisted')", name="display"),
+        CheckConstraint("language IN ('kk', 'ru', 'en') AND signed_language IN ('kk', 'ru', 'en')", name="language"),
+        CheckConstraint("affiliation_id IS NULL OR affiliation_text IS NULL", name="one_affiliation"),
+        # The queue: oldest due first. Partial, so that a million decided ones cost it nothing.
+        Index(
+            "ix_signature_queue",
+            "due_on",
+            "id",
+            postgresql_where=text("state IN ('confirmed', 'clarification')"),
+            sqlite_where=text("state IN ('confirmed', 'clarification')"),
+        ),
+        Index(
+            "ix_signature_held",
+            "id",
+            postgresql_where=text("held AND state = 'submitted'"),
+            sqlite_where=text("held AND state = 'submitted'"),
+        ),
+        Index("ix_signature_mailbox", "mailbox", "name_key"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    entry: Mapped[str] = mapped_column(String(32), unique=True)  # random; the permanent public address once published
+    state: Mapped[str] = mapped_column(String(16))
+    version: Mapped[int] = mapped_column(default=1)  # rises with every change; a page that saw another one is told
+    held: Mapped[bool] = mapped_column(default=False)  # silently set aside for a human before confirmation
+    kind: Mapped[str] = mapped_column(String(16))  # public once published
+    full_name: Mapped[str] = mapped_column(String(120))  # public as `display` says; erased with the person
+    short_name: Mapped[str] = mapped_column(String(120))
+    display: Mapped[str] = mapped_column(String(8))
+    name_key: Mapped[str] = mapped_column(String(400))  # NFC, case-folded, one space: "same name"
+    affiliation_id: Mapped[int | None] = mapped_column(ForeignKey("affiliation.id"))
+    affiliation_text: Mapped[str | None] = mapped_column(String(200))  # as typed where none matched
+    region_code: Mapped[str] = mapped_column(ForeignKey("region.code"))
+    email: Mapped[str] = mapped_column(String(320))  # never public; where mail goes
+    mailbox: Mapped[str] = mapped_column(String(320))  # the address in its form for comparison
+    language: Mapped[str] = mapped_column(String(2))  # of the mails
+    signed_language: Mapped[str] = mapped_column(String(2))  # of the text and consents that were read
+    edition_slug: Mapped[str] = mapped_column(ForeignKey("edition.slug"))
+    browser_digest: Mapped[bytes] = mapped_column(LargeBinary(32))  # SHA-256 of the signing browser's cookie
+    submitted_at: Mapped[datetime]
+    confirmed_at: Mapped[datetime | None]
+    due_on: Mapped[date | None]  # the day an answer is due; never moved later
+    ended_at: Mapped[datetime | None]
+    number: Mapped[int | None] = mapped_column(unique=True)  # registry number, given at first publication
+    application_line: Mapped[bytes | None] = mapped_column(
+        LargeBinary
+    )  # record line rev 0 with its salt, the applicant's
+
+    def move(self, move: Move, *, back_to: State | None = None) -> State:
+        """Makes a transition of the one table, or raises MoveRefusedError. Returns the state before."""
+        before = State(self.state)
+        self.state = after(before, move, back_to=back_to).value
+        self.version += 1
+        return before
+
+
+class SignatureConsent(Base):
+    """A consent: which text, in which language, when. Append-only. For the signatory and the Centre."""
+
+    __tablename__ = "signature_consent"
+
+    signature_id: Mapped[int] = mapped_column(ForeignKey("signature.id"), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)  # processing | publication
+    text_sha256: Mapped[str] = mapped_column(ForeignKey("consent_text.sha256"))
+    language: Mapped[str] = mapped_column(String(2))
+    given_at: Mapped[datetime]
+
+
+class SignatureEvent(Base):
+    """One move in the life of a signature. Append-only; holds no personal data of the signatory."""
+
+    __tablename__ = "signature_event"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    signature_id: Mapped[int] = mapped_column(ForeignKey("signature.id"), index=True)
+    at: Mapped[datetime]
+    move: Mapped[str] = mapped_column(String(16))
+    state_before: Mapped[str | None] = mapped_column(String(16))
+    state_after: Mapped[str] = mapped_column(String(16))
+    actor: Mapped[str] = mapped_column(String(16))  # signatory | centre | service
+    staff_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
+    reason: Mapped[str | None] = mapped_column(String(40))  # a code of the catalogue
+
+
+class Link(Base):
+    """A secret that was mailed, as digest only: the token itself is computed when the mail is delivered."""
+
+    __tablename__ = "link"
+    __table_args__ = (CheckConstraint("purpose IN ('confirm', 'personal', 'act')", name="purpose"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    uid: Mapped[bytes] = mapped_column(LargeBinary(16))  # random; worthless without the key in `instance/`
+    purpose: Mapped[str] = mapped_column(String(16))
+    signature_id: Mapped[int] = mapped_column(ForeignKey("signature.id"), index=True)
+    token_digest: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)  # SHA-256 of the token
+    tries: Mapped[int] = mapped_column(default=0)  # wrong codes so far
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    used_at: Mapped[datetime | None]
+
+
+class Clarification(Base):
+    """A question to the signatory and the answer. For the two of them; the texts go when the person is erased."""
+
+    __tablename__ = "clarification"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    signature_id: Mapped[int] = mapped_column(ForeignKey("signature.id"), index=True)
+    decision_id: Mapped[int] = mapped_column(ForeignKey("decision.id"), unique=True)
+    answer: Mapped[str | None] = mapped_column(Text)
+    answered_at: Mapped[datetime | None]

@@ -1,0 +1,161 @@
+"""The outbox's verbs: take up what is due, and record what became of it. Nothing is sent inside a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import or_, select, update
+
+from charter.domain.errors import NotFoundError
+from charter.domain.signature import STANDING, State
+from charter.models.base import db
+from charter.models.outbox import Message
+from charter.models.signature import Link, Signature
+from charter.operations.steps import add_audit, personal_link
+from charter.operations.unit import operation
+
+#: Minutes until the next attempt; after these, hourly until GIVE_UP_AFTER.
+RETRY_MINUTES = (1, 5, 15, 60)
+GIVE_UP_AFTER = timedelta(hours=48)
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One mail to be rendered and sent.
+
+    kind: the template's folder. link_purpose, link_uid: from which delivery computes the token and the code.
+    """
+
+    message_id: int
+    uid: str
+    kind: str
+    language: str
+    recipient: str
+    values: Mapping[str, Any]
+    link_purpose: str | None
+    link_uid: bytes | None
+    link_expires_at: datetime | None
+    created_at: datetime
+
+
+@operation
+def claim(*, limit: int, lease_seconds: int, now: datetime) -> list[Delivery]:
+    """Takes up to `limit` messages that are due; nobody else gets them until the lease ends.
+
+    A `signing` message becomes `already-signed` when the person stands in the registry or its queue, else
+    `confirm-signature`; one that is no longer needed is closed without a mail.
+    """
+    due = (
+        select(Message.id)
+        .where(
+            Message.done_at.is_(None),
+            ~Message.on_hold,
+            Message.due_at <= now,
+            or_(Message.leased_until.is_(None), Message.leased_until <= now),
+        )
+        .order_by(Message.due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    taken = db.session.scalars(
+        update(Message)
+        .where(Message.id.in_(due.scalar_subquery()))
+        .values(leased_until=now + timedelta(seconds=lease_seconds))
+        .returning(Message)
+    ).all()
+    deliveries = []
+    for message in sorted(taken, key=lambda one: one.id):
+        delivery = _resolve(message, now=now)
+        if delivery is None:
+            _close(message, now=now)
+        else:
+            deliveries.append(delivery)
+    return deliveries
+
+
+def _resolve(message: Message, *, now: datetime) -> Delivery | None:
+    link = None if message.link_id is None else db.session.get(Link, message.link_id)
+    kind = message.kind
+    if kind == "signing":
+        signature = db.session.get_one(Signature, message.signature_id)
+        if signature.state != State.SUBMITTED:
+            return None
+        standing = db.session.scalars(
+            select(Signature.id).where(
+                Signature.mailbox == signature.mailbox,
+                Signature.name_key == signature.name_key,
+                Signature.state.in_(STANDING),
+            )
+        ).first()
+        kind = "confirm-signature" if standing is None else "already-signed"
+        if standing is not None:
+            link = personal_link(standing)
+    if message.recipient is None:
+        return None
+    if link is not None and link.expires_at is not None and link.expires_at <= now:
+        # It would bring a link that no longer works.
+        return None
+    return Delivery(
+        message_id=message.id,
+        uid=message.uid,
+        kind=kind,
+        language=message.language,
+        recipient=message.recipient,
+        values=dict(message.values),
+        link_purpose=None if link is None else link.purpose,
+        link_uid=None if link is None else link.uid,
+        link_expires_at=None if link is None else link.expires_at,
+        created_at=message.created_at,
+    )
+
+
+def _close(message: Message, *, now: datetime) -> None:
+    message.done_at = now
+    message.leased_until = None
+    message.recipient = None
+    message.values = {}
+
+
+@operation
+def mark_sent(message_id: int, *, now: datetime) -> None:
+    """The mail server has taken it: address and values are wiped."""
+    message = db.session.get(Message, message_id, with_for_update=True)
+    if message is not None and message.done_at is None:
+        _close(message, now=now)
+        message.attempts += 1
+        message.sent_at = now
+        message.last_error = None
+
+
+@operation
+def mark_failed(message_id: int, *, code: str, is_permanent: bool, now: datetime) -> None:
+    """Plans the next attempt, or gives up after 48 hours or a permanent refusal: then staff see it.
+
+    code: such as "smtp-550" or "timeout"; never the server's words, which may quote the address.
+    """
+    message = db.session.get(Message, message_id, with_for_update=True)
+    if message is None or message.done_at is not None:
+        return
+    message.attempts += 1
+    message.last_error = code
+    message.leased_until = None
+    if is_permanent or now - message.created_at >= GIVE_UP_AFTER:
+        message.failed_at = message.done_at = now
+        return
+    place = min(message.attempts, len(RETRY_MINUTES)) - 1
+    message.due_at = now + timedelta(minutes=RETRY_MINUTES[place])
+
+
+@operation
+def retry(message_id: int, *, staff_id: int, now: datetime) -> None:
+    """Puts a message that failed for good back into the queue. Raises NotFoundError if it did not fail."""
+    message = db.session.get(Message, message_id, with_for_update=True)
+    if message is None or message.failed_at is None or message.recipient is None:
+        raise NotFoundError
+    message.failed_at = message.done_at = message.last_error = None
+    message.attempts = 0
+    message.created_at = message.due_at = now
+    add_audit("retry-mail", staff_id=staff_id, subject="message", subject_id=message_id, now=now)

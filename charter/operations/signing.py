@@ -1,0 +1,377 @@
+"""The observer's verbs: sign, confirm, correct, answer, ask for a code, withdraw."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import select
+
+from charter.domain import token as tokens
+from charter.domain.calendar import due_on, local_date
+from charter.domain.email import EmailAddress
+from charter.domain.errors import MoveRefusedError, NotFoundError
+from charter.domain.name import same_name_key
+from charter.domain.signature import LIVE, STANDING, Actor, Move, State, may
+from charter.models.base import db
+from charter.models.edition import ConsentText
+from charter.models.log import LogEvent
+from charter.models.outbox import Message
+from charter.models.signature import Clarification, Link, Signature, SignatureConsent
+from charter.operations.steps import (
+    Details,
+    add_event,
+    apply_details,
+    find_link,
+    get_affiliation,
+    new_link,
+    queue_message,
+    resolve_details,
+)
+from charter.operations.unit import insert_if_absent, lock, operation
+from charter.tlog.record import SALT_BYTES, commitment, encode_record
+
+
+@dataclass(frozen=True)
+class GivenConsent:
+    """A consent as it was given. kind: processing | publication. body: the exact words, sha256: their hex digest."""
+
+    kind: str
+    sha256: str
+    body: str
+
+
+@dataclass(frozen=True)
+class NewSignature:
+    """What an observer sends, already clean in shape (the form did that)."""
+
+    details: Details
+    email: EmailAddress
+    language: str
+    signed_language: str
+    consents: tuple[GivenConsent, ...]
+
+
+class Outcome(StrEnum):
+    """What became of an act that needs proof. Not an exception: a wrong code must be counted, so the work commits."""
+
+    DONE = "done"
+    UNKNOWN = "unknown"
+    EXPIRED = "expired"
+    ALREADY = "already"
+    CODE_NEEDED = "code-needed"
+    CODE_WRONG = "code-wrong"
+    TRIES_USED_UP = "tries-used-up"
+    NOT_POSSIBLE = "not-possible"
+
+
+@dataclass(frozen=True)
+class Result:
+    """outcome; tries_left after a wrong code; personal_token: the link to *my signature*, after a confirmation."""
+
+    outcome: Outcome
+    tries_left: int = 0
+    personal_token: str | None = None
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What the person brings besides the link: the signing browser's cookie as digest, or the code from the mail."""
+
+    browser_digest: bytes | None
+    code: str | None
+
+
+@operation
+def sign(
+    new: NewSignature,
+    *,
+    key: bytes,
+    edition_slug: str,
+    browser_digest: bytes,
+    confirm_link_days: int,
+    people_per_mailbox: int,
+    now: datetime,
+) -> None:
+    """Stores a signature that waits for its confirmation, with event, consents and one message of kind `signing`.
+
+    The same statements run and the same kinds of rows appear whether or not the person signed before; the worker
+    decides at delivery which mail the message becomes, so that no answer and no timing tells who is in the registry.
+    Beyond `people_per_mailbox` people the signature is held for a human, with the same outcome for the caller.
+    Raises FieldRefusedError for a region or affiliation that cannot be chosen.
+    """
+    lock("mailbox", new.email.mailbox)
+    resolved = resolve_details(new.details)
+    name_key = same_name_key(new.details.full_name)
+    waiting_since = now - timedelta(days=confirm_link_days)
+    people = set(
+        db.session.scalars(
+            select(Signature.name_key)
+            .where(
+                Signature.mailbox == new.email.mailbox,
+                Signature.state.in_(LIVE),
+                ~Signature.held,
+                (Signature.state != State.SUBMITTED) | (Signature.submitted_at > waiting_since),
+            )
+            .distinct()
+            .limit(people_per_mailbox + 1)
+        )
+    )
+    held = name_key not in people and len(people) >= people_per_mailbox
+    signature = Signature(
+        entry=secrets.token_hex(16),
+        state=State.SUBMITTED,
+        version=1,
+        held=held,
+        email=new.email.address,
+        mailbox=new.email.mailbox,
+        language=new.language,
+        signed_language=new.signed_language,
+        edition_slug=edition_slug,
+        browser_digest=browser_digest,
+        submitted_at=now,
+    )
+    apply_details(signature, new.details, resolved)
+    insert_if_absent(
+        ConsentText,
+        [
+            {
+                "sha256": consent.sha256,
+                "kind": consent.kind,
+                "language": new.signed_language,
+                "body": consent.body,
+                "first_used_at": now,
+            }
+            for consent in new.consents
+        ],
+    )
+    db.session.add(signature)
+    db.session.flush()
+    db.session.add_all(
+        SignatureConsent(
+            signature_id=signature.id,
+            kind=consent.kind,
+            text_sha256=consent.sha256,
+            language=new.signed_language,
+            given_at=now,
+        )
+        for consent in new.consents
+    )
+    add_event(signature, Move.SIGN, before=None, actor=Actor.SIGNATORY, now=now)
+    link = new_link(signature, "confirm", key=key, now=now, lifetime=timedelta(days=confirm_link_days))
+    queue_message("signing", signature, link=link, on_hold=held, now=now)
+
+
+@operation
+def confirm(
+    token: str,
+    *,
+    proof: Proof,
+    key: bytes,
+    code_tries: int,
+    answer_due_working_days: int,
+    holidays: frozenset[date],
+    now: datetime,
+) -> Result:
+    """Confirms the signature behind a mailed link, if the signing browser or the code from the mail's text is there.
+
+    Effects when done: state, event, `confirm` leaf queued, other unconfirmed ones of the same person expired,
+    a personal link, message `confirmed` with the day an answer is due. A wrong code is counted.
+    """
+    link = find_link(token, "confirm")
+    if link is None:
+        return Result(Outcome.UNKNOWN)
+    signature = _get(link.signature_id)
+    if signature.held and signature.state == State.SUBMITTED:
+        return Result(Outcome.UNKNOWN)
+    if signature.state == State.EXPIRED or (
+        signature.state == State.SUBMITTED and link.expires_at is not None and link.expires_at <= now
+    ):
+        return Result(Outcome.EXPIRED)
+    if signature.state != State.SUBMITTED:
+        return Result(Outcome.ALREADY)
+    refused = _check_proof(signature, link, proof, key=key, code_tries=code_tries)
+    if refused is not None:
+        return refused
+    lock("mailbox", signature.mailbox)
+    others = db.session.scalars(
+        select(Signature).where(
+            Signature.mailbox == signature.mailbox,
+            Signature.name_key == signature.name_key,
+            Signature.id != signature.id,
+            Signature.state.in_(LIVE),
+        )
+    ).all()
+    if any(other.state in STANDING for other in others):
+        _expire(signature, now=now)
+        return Result(Outcome.ALREADY)
+    for other in others:
+        _expire(other, now=now)
+    link.used_at = now
+    before = signature.move(Move.CONFIRM)
+    signature.confirmed_at = now
+    signature.due_on = due_on(now, working_days=answer_due_working_days, holidays=holidays)
+    signature.application_line = _application_line(signature, now=now)
+    add_event(signature, Move.CONFIRM, before=before, actor=Actor.SIGNATORY, now=now)
+    db.session.add(
+        LogEvent(
+            kind="confirm",
+            signature_id=signature.id,
+            values={
+                "commit": commitment(signature.application_line),
+                "due": signature.due_on.isoformat(),
+                "entry": signature.entry,
+            },
+            effective_at=now,
+        )
+    )
+    personal = new_link(signature, "personal", key=key, now=now, lifetime=None)
+    queue_message("confirmed", signature, link=personal, now=now, values={"due_on": signature.due_on.isoformat()})
+    return Result(Outcome.DONE, personal_token=tokens.token(key, "personal", personal.uid))
+
+
+@operation
+def correct(signature_id: int, details: Details, *, now: datetime) -> None:
+    """Changes what the observer wrote while it waits for a decision; the day an answer is due stays.
+
+    The `confirm` leaf keeps the original, the `publish` leaf commits to what is decided (LOG §1).
+    Raises MoveRefusedError once decided, FieldRefusedError as `sign` does.
+    """
+    signature = _get(signature_id)
+    resolved = resolve_details(details)
+    before = signature.move(Move.CORRECT)
+    apply_details(signature, details, resolved)
+    add_event(signature, Move.CORRECT, before=before, actor=Actor.SIGNATORY, now=now)
+
+
+@operation
+def answer(signature_id: int, text: str, *, now: datetime) -> None:
+    """Stores the answer to the Centre's question and returns the application to the queue.
+
+    Raises MoveRefusedError when no question is open.
+    """
+    signature = _get(signature_id)
+    question = db.session.scalars(
+        select(Clarification)
+        .where(Clarification.signature_id == signature_id, Clarification.answered_at.is_(None))
+        .order_by(Clarification.id.desc())
+        .limit(1)
+    ).first()
+    if question is None:
+        raise MoveRefusedError(signature.state, Move.ANSWER)
+    before = signature.move(Move.ANSWER)
+    question.answer = text
+    question.answered_at = now
+    add_event(signature, Move.ANSWER, before=before, actor=Actor.SIGNATORY, now=now)
+
+
+CODE_PAUSE = timedelta(seconds=60)
+
+
+@operation
+def request_code(signature_id: int, *, key: bytes, code_minutes: int, now: datetime) -> None:
+    """Mails a fresh six-digit code for a dangerous act. A second request within a minute sends nothing more."""
+    signature = _get(signature_id)
+    latest = _latest_act_link(signature_id)
+    if latest is not None and latest.used_at is None and now - latest.created_at < CODE_PAUSE:
+        return
+    link = new_link(signature, "act", key=key, now=now, lifetime=timedelta(minutes=code_minutes))
+    queue_message("code", signature, link=link, now=now, values={"minutes": code_minutes})
+
+
+@operation
+def withdraw(signature_id: int, *, proof: Proof, key: bytes, code_tries: int, now: datetime) -> Result:
+    """Ends a signature at the signatory's word; the registry follows with the next batch.
+
+    Effects when done: queued publication and unsent decisions cancelled, the application line and its salt destroyed,
+    a `withdraw` leaf queued (only if a `confirm` leaf exists or is queued), message `withdrawn`.
+    """
+    signature = _get(signature_id)
+    if not may(State(signature.state), Move.WITHDRAW):
+        return Result(Outcome.NOT_POSSIBLE)
+    if not _is_signing_browser(signature, proof):
+        link = _latest_act_link(signature_id)
+        if link is None or link.used_at is not None or (link.expires_at is not None and link.expires_at <= now):
+            return Result(Outcome.CODE_NEEDED)
+        refused = _check_proof(signature, link, proof, key=key, code_tries=code_tries)
+        if refused is not None:
+            return refused
+        link.used_at = now
+    before = signature.move(Move.WITHDRAW)
+    signature.ended_at = now
+    signature.application_line = None
+    for event in db.session.scalars(
+        select(LogEvent).where(LogEvent.signature_id == signature.id, LogEvent.kind == "publish")
+    ):
+        db.session.delete(event)
+    for message in db.session.scalars(
+        select(Message).where(Message.signature_id == signature.id, Message.done_at.is_(None))
+    ):
+        message.done_at = now
+        message.recipient = None
+        message.values = {}
+    add_event(signature, Move.WITHDRAW, before=before, actor=Actor.SIGNATORY, now=now)
+    if before is not State.SUBMITTED:
+        db.session.add(
+            LogEvent(kind="withdraw", signature_id=signature.id, values={"entry": signature.entry}, effective_at=now)
+        )
+    queue_message("withdrawn", signature, link=None, now=now)
+    return Result(Outcome.DONE)
+
+
+def _get(signature_id: int) -> Signature:
+    signature = db.session.get(Signature, signature_id, with_for_update=True)
+    if signature is None:
+        raise NotFoundError
+    return signature
+
+
+def _latest_act_link(signature_id: int) -> Link | None:
+    return db.session.scalars(
+        select(Link).where(Link.signature_id == signature_id, Link.purpose == "act").order_by(Link.id.desc()).limit(1)
+    ).first()
+
+
+def _is_signing_browser(signature: Signature, proof: Proof) -> bool:
+    return proof.browser_digest is not None and secrets.compare_digest(proof.browser_digest, signature.browser_digest)
+
+
+def _check_proof(signature: Signature, link: Link, proof: Proof, *, key: bytes, code_tries: int) -> Result | None:
+    """None when proved. An empty code is no try: a mail robot that presses every button must not use them up."""
+    if _is_signing_browser(signature, proof):
+        return None
+    if link.tries >= code_tries:
+        return Result(Outcome.TRIES_USED_UP)
+    if not proof.code or not proof.code.strip():
+        return Result(Outcome.CODE_NEEDED, tries_left=code_tries - link.tries)
+    if tokens.codes_equal(proof.code, tokens.code(key, link.purpose, link.uid)):
+        return None
+    link.tries += 1
+    left = code_tries - link.tries
+    return Result(Outcome.CODE_WRONG if left else Outcome.TRIES_USED_UP, tries_left=left)
+
+
+def _expire(signature: Signature, *, now: datetime) -> None:
+    before = signature.move(Move.EXPIRE)
+    signature.ended_at = now
+    add_event(signature, Move.EXPIRE, before=before, actor=Actor.SERVICE, now=now)
+
+
+def _application_line(signature: Signature, *, now: datetime) -> bytes:
+    slug, name = get_affiliation(signature)
+    return encode_record(
+        entry=signature.entry,
+        salt=secrets.token_bytes(SALT_BYTES),
+        rev=0,
+        number=None,
+        kind=signature.kind,
+        display=signature.display,
+        name=signature.short_name if signature.display == "short" else signature.full_name,
+        region=signature.region_code,
+        affiliation=slug,
+        affiliation_name=name,
+        charter=signature.edition_slug,
+        signed_on=local_date(now),
+    )

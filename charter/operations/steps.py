@@ -1,0 +1,188 @@
+"""Steps that several operations share: plain functions inside somebody else's transaction."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select
+
+from charter.domain import token as tokens
+from charter.domain.affiliation import INDEPENDENT
+from charter.domain.errors import FieldRefusedError
+from charter.domain.name import same_name_key
+from charter.domain.signature import Actor, Move, State
+from charter.models.affiliation import Affiliation, Region
+from charter.models.base import db
+from charter.models.decision import Audit
+from charter.models.outbox import Message
+from charter.models.signature import Link, Signature, SignatureEvent
+
+#: observer's kind → the type of affiliation it may name
+_TYPES = {"party": "party", "independent": "organisation", "international": "mission"}
+
+
+@dataclass(frozen=True)
+class Details:
+    """What an observer says of themselves and may correct.
+
+    affiliation_slug: one of the list; affiliation_text: another, in the observer's words (200 characters); both None
+    on one's own, which only an independent observer may be.
+    """
+
+    kind: str
+    full_name: str
+    short_name: str
+    display: str
+    affiliation_slug: str | None
+    affiliation_text: str | None
+    region_code: str
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What the details point to. affiliation_id: None where the observer's own words stand, or on one's own."""
+
+    affiliation_id: int | None
+
+
+def resolve_details(details: Details) -> Resolved:
+    """Looks up region and affiliation; FieldRefusedError where one cannot be chosen, or is required and missing."""
+    region = db.session.get(Region, details.region_code)
+    if region is None or region.valid_to is not None:
+        raise FieldRefusedError("region", "unknown")
+    if details.affiliation_slug is None:
+        # A party in one's own words is allowed: a new one may be registered any day.
+        if details.kind != INDEPENDENT and details.affiliation_text is None:
+            raise FieldRefusedError("affiliation", "required")
+        return Resolved(None)
+    row = db.session.scalars(select(Affiliation).filter_by(slug=details.affiliation_slug)).first()
+    if row is None or not row.is_selectable or row.type != _TYPES[details.kind]:
+        raise FieldRefusedError("affiliation", "unknown")
+    return Resolved(row.id)
+
+
+def apply_details(signature: Signature, details: Details, resolved: Resolved) -> None:
+    """Writes the details into the row."""
+    signature.kind = details.kind
+    signature.full_name = details.full_name
+    signature.short_name = details.short_name
+    signature.display = details.display
+    signature.name_key = same_name_key(details.full_name)
+    signature.affiliation_id = resolved.affiliation_id
+    signature.affiliation_text = details.affiliation_text if resolved.affiliation_id is None else None
+    signature.region_code = details.region_code
+
+
+def get_affiliation(signature: Signature) -> tuple[str | None, str | None]:
+    """Slug (None when not matched) and name as it stands now, in the language of signing (LOG §1)."""
+    if signature.affiliation_id is None:
+        return None, signature.affiliation_text
+    row = db.session.get_one(Affiliation, signature.affiliation_id)
+    return row.slug, row.name[signature.signed_language]
+
+
+def add_event(
+    signature: Signature,
+    move: Move,
+    *,
+    before: State | None,
+    actor: Actor,
+    now: datetime,
+    staff_id: int | None = None,
+    reason: str | None = None,
+) -> None:
+    """Appends one line to the history of a signature."""
+    db.session.add(
+        SignatureEvent(
+            signature_id=signature.id,
+            at=now,
+            move=move,
+            state_before=before,
+            state_after=signature.state,
+            actor=actor,
+            staff_id=staff_id,
+            reason=reason,
+        )
+    )
+
+
+def new_link(signature: Signature, purpose: str, *, key: bytes, now: datetime, lifetime: timedelta | None) -> Link:
+    """A link whose token nobody holds yet: the row keeps its digest, delivery computes it from the key."""
+    uid = secrets.token_bytes(16)
+    link = Link(
+        uid=uid,
+        purpose=purpose,
+        signature_id=signature.id,
+        token_digest=tokens.token_digest(tokens.token(key, purpose, uid)),
+        tries=0,
+        created_at=now,
+        expires_at=None if lifetime is None else now + lifetime,
+    )
+    db.session.add(link)
+    db.session.flush()
+    return link
+
+
+def find_link(token: str, purpose: str) -> Link | None:
+    """The link behind a token, locked for this operation; None for an unknown or malformed one."""
+    return db.session.scalars(
+        select(Link).where(Link.token_digest == tokens.token_digest(token), Link.purpose == purpose).with_for_update()
+    ).first()
+
+
+def queue_message(
+    kind: str,
+    signature: Signature,
+    *,
+    link: Link | None,
+    now: datetime,
+    due_at: datetime | None = None,
+    on_hold: bool = False,
+    values: dict[str, Any] | None = None,
+    decision_id: int | None = None,
+) -> None:
+    """Puts one mail to the signatory into the outbox of this transaction."""
+    db.session.add(
+        Message(
+            uid=secrets.token_hex(16),
+            kind=kind,
+            language=signature.language,
+            recipient=signature.email,
+            signature_id=signature.id,
+            link_id=None if link is None else link.id,
+            decision_id=decision_id,
+            values=values or {},
+            on_hold=on_hold,
+            created_at=now,
+            due_at=due_at or now,
+            attempts=0,
+        )
+    )
+
+
+def personal_link(signature_id: int) -> Link | None:
+    """The link to *my signature*; there is one from the confirmation on."""
+    return db.session.scalars(
+        select(Link)
+        .where(Link.signature_id == signature_id, Link.purpose == "personal")
+        .order_by(Link.id.desc())
+        .limit(1)
+    ).first()
+
+
+def add_audit(
+    action: str,
+    *,
+    staff_id: int | None,
+    subject: str,
+    subject_id: int | None,
+    now: datetime,
+    detail: dict[str, Any] | None = None,
+) -> None:
+    """Records what a member of staff changed. detail: codes and ids only, never names or addresses."""
+    db.session.add(
+        Audit(at=now, staff_id=staff_id, action=action, subject=subject, subject_id=subject_id, detail=detail or {})
+    )

@@ -1,0 +1,382 @@
+"""What the Centre's reviewers see: the queue, one dossier, what was set aside, and mail that failed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import func, or_, select
+
+from charter.domain.signature import PENDING, STANDING, State
+from charter.models.affiliation import Affiliation, Region
+from charter.models.base import db
+from charter.models.decision import Decision
+from charter.models.outbox import Message
+from charter.models.signature import Clarification, Signature, SignatureConsent, SignatureEvent
+from charter.models.staff import StaffAccount
+
+PAGE_SIZE = 50
+
+
+@dataclass(frozen=True)
+class QueueRow:
+    """One application that waits. is_late: the day an answer is due has passed. was_answered: a question came back."""
+
+    signature_id: int
+    full_name: str
+    kind: str
+    region: str
+    affiliation_name: str | None
+    confirmed_at: datetime
+    due_on: date
+    is_late: bool
+    state: str
+    was_answered: bool
+
+
+@dataclass(frozen=True)
+class QueuePage:
+    """Rows oldest due first. next_after: (due_on, id) to go on from, None at the end."""
+
+    rows: list[QueueRow]
+    next_after: tuple[date, int] | None
+
+
+@dataclass(frozen=True)
+class HeldRow:
+    """A signature set aside before confirmation."""
+
+    signature_id: int
+    full_name: str
+    kind: str
+    region: str
+    submitted_at: datetime
+
+
+@dataclass(frozen=True)
+class DossierEvent:
+    """One line of the history, with the reviewer's name for colleagues."""
+
+    at: datetime
+    move: str
+    actor: str
+    staff_name: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class DossierDecision:
+    """A decision with its words and, for a question, the answer."""
+
+    decision_id: int
+    action: str
+    reason: str | None
+    note: str | None
+    staff_id: int
+    staff_name: str
+    decided_at: datetime
+    effective_at: datetime
+    is_undone: bool
+    answer: str | None
+    answered_at: datetime | None
+
+
+@dataclass(frozen=True)
+class OtherSignature:
+    """Another signature from the same mailbox; a hint, never a verdict."""
+
+    signature_id: int
+    full_name: str
+    state: str
+
+
+@dataclass(frozen=True)
+class Dossier:
+    """Everything a reviewer needs to decide one application."""
+
+    signature_id: int
+    entry: str
+    version: int
+    state: str
+    held: bool
+    kind: str
+    full_name: str
+    short_name: str
+    display: str
+    shown_name: str | None
+    email: str
+    language: str
+    signed_language: str
+    region: str
+    region_code: str
+    affiliation_name: str | None
+    is_affiliation_matched: bool
+    edition: str
+    submitted_at: datetime
+    confirmed_at: datetime | None
+    due_on: date | None
+    number: int | None
+    consents: list[tuple[str, str, datetime]]
+    events: list[DossierEvent]
+    decisions: list[DossierDecision]
+    same_mailbox: list[OtherSignature]
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether a decision is possible."""
+        return self.state in PENDING
+
+
+@dataclass(frozen=True)
+class FailedMail:
+    """A mail given up. last_error: a code."""
+
+    message_id: int
+    kind: str
+    signature_id: int | None
+    recipient: str | None
+    last_error: str | None
+    attempts: int
+    created_at: datetime
+    failed_at: datetime
+
+
+@dataclass(frozen=True)
+class MailHealth:
+    """waiting: how many mails wait; oldest_due_at: since when the oldest is due, None when none is."""
+
+    waiting: int
+    oldest_due_at: datetime | None
+
+
+def queue(language: str, *, today: date, after: tuple[date, int] | None = None, state: str | None = None) -> QueuePage:
+    """Applications that wait for the Centre, oldest due first; one query by keyset on (due_on, id).
+
+    state: `confirmed` (to decide; the default) or `clarification` (the signatory has to answer).
+    """
+    wanted = State.CLARIFICATION if state == State.CLARIFICATION else State.CONFIRMED
+    answered = (
+        select(Clarification.id)
+        .where(Clarification.signature_id == Signature.id, Clarification.answered_at.is_not(None))
+        .exists()
+    )
+    query = (
+        select(Signature, Region, Affiliation, answered.label("was_answered"))
+        .join(Region, Region.code == Signature.region_code)
+        .outerjoin(Affiliation, Affiliation.id == Signature.affiliation_id)
+        .where(Signature.state == wanted, Signature.state.in_([state.value for state in PENDING]))
+        .order_by(Signature.due_on, Signature.id)
+        .limit(PAGE_SIZE + 1)
+    )
+    if after is not None:
+        due, last = after
+        query = query.where(or_(Signature.due_on > due, (Signature.due_on == due) & (Signature.id > last)))
+    rows = db.session.execute(query).all()
+    shown = [
+        QueueRow(
+            signature_id=signature.id,
+            full_name=signature.full_name,
+            kind=signature.kind,
+            region=region.short[language],
+            affiliation_name=affiliation.name[language] if affiliation else signature.affiliation_text,
+            confirmed_at=signature.confirmed_at,
+            due_on=signature.due_on,
+            is_late=signature.due_on < today,
+            state=signature.state,
+            was_answered=was_answered,
+        )
+        for signature, region, affiliation, was_answered in rows[:PAGE_SIZE]
+    ]
+    more = len(rows) > PAGE_SIZE
+    return QueuePage(shown, (shown[-1].due_on, shown[-1].signature_id) if more else None)
+
+
+MOST_COUNTED = 1000
+
+
+def count_waiting(state: str) -> int:
+    """How many wait in this state, counted up to MOST_COUNTED + 1 rows of a partial index."""
+    limited = select(Signature.id).where(Signature.state == state).limit(MOST_COUNTED + 1).subquery()
+    return db.session.scalar(select(func.count()).select_from(limited)) or 0
+
+
+def next_in_queue(*, skip: int | None = None) -> int | None:
+    """The id of the application that is due first, other than `skip`."""
+    query = select(Signature.id).where(Signature.state == State.CONFIRMED).order_by(Signature.due_on, Signature.id)
+    if skip is not None:
+        query = query.where(Signature.id != skip)
+    return db.session.scalars(query.limit(1)).first()
+
+
+def held(language: str) -> list[HeldRow]:
+    """Signatures set aside, oldest first, at most PAGE_SIZE."""
+    rows = db.session.execute(
+        select(Signature, Region)
+        .join(Region, Region.code == Signature.region_code)
+        .where(Signature.held, Signature.state == State.SUBMITTED)
+        .order_by(Signature.id)
+        .limit(PAGE_SIZE)
+    )
+    return [
+        HeldRow(signature.id, signature.full_name, signature.kind, region.short[language], signature.submitted_at)
+        for signature, region in rows
+    ]
+
+
+def find_dossier(signature_id: int, language: str) -> Dossier | None:
+    """One application with its history, decisions and neighbours in the same mailbox: five queries."""
+    row = db.session.execute(
+        select(Signature, Region, Affiliation)
+        .join(Region, Region.code == Signature.region_code)
+        .outerjoin(Affiliation, Affiliation.id == Signature.affiliation_id)
+        .where(Signature.id == signature_id)
+    ).first()
+    if row is None:
+        return None
+    signature, region, affiliation = row
+    return Dossier(
+        signature_id=signature.id,
+        entry=signature.entry,
+        version=signature.version,
+        state=signature.state,
+        held=signature.held,
+        kind=signature.kind,
+        full_name=signature.full_name,
+        short_name=signature.short_name,
+        display=signature.display,
+        shown_name={"full": signature.full_name, "short": signature.short_name}.get(signature.display),
+        email=signature.email,
+        language=signature.language,
+        signed_language=signature.signed_language,
+        region=region.name[language],
+        region_code=region.code,
+        affiliation_name=affiliation.name[signature.signed_language] if affiliation else signature.affiliation_text,
+        is_affiliation_matched=affiliation is not None,
+        edition=signature.edition_slug,
+        submitted_at=signature.submitted_at,
+        confirmed_at=signature.confirmed_at,
+        due_on=signature.due_on,
+        number=signature.number,
+        consents=_consents(signature_id),
+        events=_events(signature_id),
+        decisions=_decisions(signature_id),
+        same_mailbox=_same_mailbox(signature),
+    )
+
+
+def _consents(signature_id: int) -> list[tuple[str, str, datetime]]:
+    rows = db.session.scalars(
+        select(SignatureConsent).filter_by(signature_id=signature_id).order_by(SignatureConsent.kind.desc())
+    )
+    return [(consent.kind, consent.text_sha256, consent.given_at) for consent in rows]
+
+
+def _events(signature_id: int) -> list[DossierEvent]:
+    rows = db.session.execute(
+        select(SignatureEvent, StaffAccount.name)
+        .outerjoin(StaffAccount, StaffAccount.id == SignatureEvent.staff_id)
+        .where(SignatureEvent.signature_id == signature_id)
+        .order_by(SignatureEvent.id)
+    )
+    return [DossierEvent(event.at, event.move, event.actor, name, event.reason) for event, name in rows]
+
+
+def _decisions(signature_id: int) -> list[DossierDecision]:
+    rows = db.session.execute(
+        select(Decision, StaffAccount.name, Clarification.answer, Clarification.answered_at)
+        .join(StaffAccount, StaffAccount.id == Decision.staff_id)
+        .outerjoin(Clarification, Clarification.decision_id == Decision.id)
+        .where(Decision.signature_id == signature_id)
+        .order_by(Decision.id)
+    )
+    return [
+        DossierDecision(
+            decision_id=decision.id,
+            action=decision.action,
+            reason=decision.reason,
+            note=decision.note,
+            staff_id=decision.staff_id,
+            staff_name=name,
+            decided_at=decision.decided_at,
+            effective_at=decision.effective_at,
+            is_undone=decision.undone_at is not None,
+            answer=answer,
+            answered_at=answered_at,
+        )
+        for decision, name, answer, answered_at in rows
+    ]
+
+
+def _same_mailbox(signature: Signature) -> list[OtherSignature]:
+    rows = db.session.scalars(
+        select(Signature)
+        .where(
+            Signature.mailbox == signature.mailbox,
+            Signature.id != signature.id,
+            Signature.state.in_([*STANDING, State.DECLINED, State.WITHDRAWN]),
+        )
+        .order_by(Signature.id)
+        .limit(10)
+    )
+    return [OtherSignature(other.id, other.full_name, other.state) for other in rows]
+
+
+@dataclass(frozen=True)
+class UndoOffer:
+    """One's own decision that can still be taken back."""
+
+    decision_id: int
+    action: str
+    full_name: str
+    effective_at: datetime
+
+
+def find_undo_offer(decision_id: int, *, staff_id: int, now: datetime) -> UndoOffer | None:
+    """The decision just made, while its seconds last."""
+    row = db.session.execute(
+        select(Decision, Signature.full_name)
+        .join(Signature, Signature.id == Decision.signature_id)
+        .where(
+            Decision.id == decision_id,
+            Decision.staff_id == staff_id,
+            Decision.undone_at.is_(None),
+            Decision.effective_at > now,
+        )
+    ).first()
+    return None if row is None else UndoOffer(row[0].id, row[0].action, row[1], row[0].effective_at)
+
+
+def failed_mail() -> list[FailedMail]:
+    """Mails given up, newest first, at most PAGE_SIZE."""
+    rows = db.session.scalars(
+        select(Message).where(Message.failed_at.is_not(None)).order_by(Message.id.desc()).limit(PAGE_SIZE)
+    )
+    return [
+        FailedMail(
+            message_id=row.id,
+            kind=row.kind,
+            signature_id=row.signature_id,
+            recipient=row.recipient,
+            last_error=row.last_error,
+            attempts=row.attempts,
+            created_at=row.created_at,
+            failed_at=row.failed_at,
+        )
+        for row in rows
+        if row.failed_at is not None
+    ]
+
+
+def mail_health(*, now: datetime) -> MailHealth:
+    """The state of the outbox: rows counted through the partial index of what waits, up to MOST_COUNTED."""
+    waiting = (
+        select(Message.due_at)
+        .where(Message.done_at.is_(None), ~Message.on_hold)
+        .order_by(Message.due_at)
+        .limit(MOST_COUNTED + 1)
+        .subquery()
+    )
+    count, oldest = db.session.execute(select(func.count(), func.min(waiting.c.due_at))).one()
+    if oldest is not None and oldest > now:
+        oldest = None
+    return MailHealth(count, oldest)

@@ -1,0 +1,56 @@
+"""Canonical JSON as LOG §1 restricts RFC 8785: one value, exactly one sequence of bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+_MAX_INTEGER = 2**53
+
+
+class NotCanonicalError(ValueError):
+    """The value, or the bytes received, are outside the canonical form."""
+
+
+def _check(value: object) -> None:
+    if isinstance(value, bool):
+        return
+    if isinstance(value, int):
+        if abs(value) >= _MAX_INTEGER:
+            raise NotCanonicalError("integer out of range")
+        return
+    if isinstance(value, str):
+        if any(0xD800 <= ord(char) <= 0xDFFF for char in value):
+            raise NotCanonicalError("surrogate")
+        return
+    if isinstance(value, list | tuple):
+        for item in value:
+            _check(item)
+        return
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if not isinstance(key, str) or not key.isascii():
+                raise NotCanonicalError("key")
+            _check(item)
+        return
+    raise NotCanonicalError(f"type {type(value).__name__}")
+
+
+def encode(value: Mapping[str, object]) -> bytes:
+    """The canonical bytes of an object: sorted ASCII keys, no white space, UTF-8, no trailing newline.
+
+    Raises NotCanonicalError for floats, null, integers of 2^53 and more, surrogates and keys outside ASCII.
+    """
+    _check(value)
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def decode(data: bytes) -> dict[str, object]:
+    """The object in `data`, only if encoding it again gives the same bytes; else NotCanonicalError."""
+    try:
+        value = json.loads(data.decode("utf-8"))
+    except ValueError as error:
+        raise NotCanonicalError("not JSON in UTF-8") from error
+    if not isinstance(value, dict) or encode(value) != data:
+        raise NotCanonicalError("not in canonical form")
+    return value

@@ -1,0 +1,92 @@
+"""Leaves of the log: a closed set of keys for each kind, so that personal data cannot leak in (LOG §1)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import date, datetime
+
+from charter.domain.reasons import LOG_REASONS
+from charter.tlog import canonical
+
+VERSION = 1
+
+#: kind → (required keys, optional keys), besides `kind`, `t` and `v`.
+KINDS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
+    "charter": (frozenset({"charter", "files"}), frozenset()),
+    "confirm": (frozenset({"commit", "due", "entry"}), frozenset()),
+    "publish": (frozenset({"commit", "entry", "rev"}), frozenset({"approvals"})),
+    "refuse": (frozenset({"entry", "reason"}), frozenset()),
+    "withdraw": (frozenset({"entry"}), frozenset()),
+}
+
+_HEX32 = re.compile(r"[0-9a-f]{32}\Z")
+_HEX64 = re.compile(r"[0-9a-f]{64}\Z")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}\Z")
+_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z\Z")
+_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
+_APPROVAL = re.compile(r"s[1-9]\d*\Z")
+
+
+class LeafError(ValueError):
+    """The leaf has a key or a value that its kind does not allow."""
+
+
+def _is(pattern: re.Pattern[str], value: object) -> bool:
+    return isinstance(value, str) and pattern.match(value) is not None
+
+
+def _is_files(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and set(value) == {"en", "kk", "ru"}
+        and all(_is(_HEX64, item) for item in value.values())
+    )
+
+
+def _is_approvals(value: object) -> bool:
+    return isinstance(value, list) and len(set(value)) == len(value) > 0 and all(_is(_APPROVAL, item) for item in value)
+
+
+_CHECKS = {
+    "charter": lambda value: _is(_SLUG, value),
+    "files": _is_files,
+    "commit": lambda value: _is(_HEX64, value),
+    "due": lambda value: _is(_DAY, value),
+    "entry": lambda value: _is(_HEX32, value),
+    "rev": lambda value: type(value) is int and value >= 1,
+    "approvals": _is_approvals,
+    "reason": lambda value: value in LOG_REASONS,
+}
+
+
+def format_time(instant: datetime) -> str:
+    """T of LOG §1: `YYYY-MM-DDTHH:MM:SSZ`; instant: aware, in UTC."""
+    return instant.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def format_day(day: date) -> str:
+    """D of LOG §1: `YYYY-MM-DD`."""
+    return day.isoformat()
+
+
+def encode(kind: str, *, t: str, **values: object) -> bytes:
+    """The canonical bytes of one leaf. Raises LeafError for an unknown kind, key or value (LOG §1)."""
+    try:
+        required, optional = KINDS[kind]
+    except KeyError:
+        raise LeafError(f"kind {kind}") from None
+    keys = frozenset(values)
+    if not required <= keys <= required | optional:
+        raise LeafError(f"keys of {kind}: {sorted(keys)}")
+    for key, value in values.items():
+        if not _CHECKS[key](value):
+            raise LeafError(f"{key} of {kind}")
+    if not _is(_TIME, t):
+        raise LeafError("t")
+    return canonical.encode({**values, "kind": kind, "t": t, "v": VERSION})
+
+
+def hash_leaf(leaf: bytes) -> bytes:
+    """32 bytes: SHA-256(0x00 ‖ leaf), RFC 6962 §2.1."""
+    return hashlib.sha256(b"\x00" + leaf).digest()

@@ -1,0 +1,1 @@
+"""The doors for people: one blueprint an audience; they translate and decide nothing."""

@@ -1,0 +1,136 @@
+"""One table: what went wrong → status and page. A page for a broken service needs neither database nor session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from flask import Flask, Response, g, make_response, render_template, request
+from sqlalchemy.exc import InterfaceError, OperationalError
+from werkzeug.exceptions import HTTPException, InternalServerError
+
+from charter.domain import errors as domain
+from charter.i18n import LANGUAGES, preferred_language
+from charter.i18n import lazy_gettext as _l
+
+logger = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class ErrorPage:
+    """What a page says: what happened, why, what to do."""
+
+    title: Any
+    explanation: Any
+    action: Any
+
+
+PAGES = {
+    400: ErrorPage(
+        _l("This request could not be understood"),
+        _l("The address or the form arrived damaged."),
+        _l("Go back, load the page anew and try once more."),
+    ),
+    403: ErrorPage(
+        _l("Access denied"),
+        _l("This page is not open to you."),
+        _l("If you came by a link from a mail, open that link once more."),
+    ),
+    404: ErrorPage(
+        _l("Page not found"),
+        _l("There is nothing at this address; it may be mistyped, or the link incomplete."),
+        _l("If it came from a mail, copy the whole link into the address line."),
+    ),
+    405: ErrorPage(
+        _l("This does not work here"),
+        _l("The page exists, but not for this kind of request."),
+        _l("Go back and use the buttons of the page."),
+    ),
+    413: ErrorPage(
+        _l("That was too much"),
+        _l("What was sent is larger than this page accepts."),
+        _l("Shorten it and send it again."),
+    ),
+    422: ErrorPage(
+        _l("This cannot be done"),
+        _l("What was asked for does not fit the present state; perhaps it has changed meanwhile."),
+        _l("Go back, load the page anew and look at the state."),
+    ),
+    429: ErrorPage(
+        _l("Too many attempts"),
+        _l("For safety we count attempts, and there were too many in a short time."),
+        _l("Wait a few minutes and try again."),
+    ),
+    500: ErrorPage(
+        _l("Something went wrong"),
+        _l("This is our fault, not yours. We have recorded it."),
+        _l("Try again in a minute. What you signed and confirmed before is safe."),
+    ),
+    503: ErrorPage(
+        _l("The service is out of breath"),
+        _l("At the moment we cannot store anything, so nothing you just sent was accepted."),
+        _l("Try again in a minute. What you signed and confirmed before is safe."),
+    ),
+}
+RETRY_AFTER_SECONDS = 30
+
+#: Domain error → status. Whatever is missing here is a bug and becomes 500.
+STATUSES: dict[type[domain.CharterError], int] = {
+    domain.NotFoundError: 404,
+    domain.MoveRefusedError: 422,
+    domain.TooLateError: 422,
+    domain.DecidedMeanwhileError: 422,
+    domain.FieldRefusedError: 422,
+    domain.NotYoursError: 403,
+}
+
+
+def error_page(status: int, original: HTTPException | None = None) -> Response:
+    """The page of one status, in the language of the address or of the browser."""
+    page = PAGES.get(status) or PAGES[400 if status < 500 else 500]
+    if "lang" not in g:
+        first = request.path.split("/", 2)[1] if request.path.startswith("/") else ""
+        g.lang = first if first in LANGUAGES else preferred_language()
+    body = render_template(
+        "errors/error.html",
+        lang=g.lang,
+        status=status,
+        title=page.title,
+        explanation=page.explanation,
+        action=page.action,
+    )
+    response = make_response(body, status)
+    if original is not None:
+        for name, value in original.get_headers(request.environ):
+            if name in {"Allow", "Retry-After"}:
+                response.headers[name] = value
+    if status == 503:
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _http(error: HTTPException) -> Response:
+    if error.code is None or error.code < 400:
+        return make_response(error.get_response())
+    if isinstance(error, InternalServerError) and error.original_exception is not None:
+        logger.error("bug", endpoint=request.endpoint, exc_info=error.original_exception)
+    return error_page(error.code, error)
+
+
+def _domain(error: domain.CharterError) -> Response:
+    return error_page(STATUSES.get(type(error), 500))
+
+
+def _broken_database(error: OperationalError | InterfaceError) -> Response:
+    logger.error("database", endpoint=request.endpoint, kind=type(error.orig).__name__)
+    return error_page(503)
+
+
+def init_app(app: Flask) -> None:
+    """Every error leaves through here."""
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(domain.CharterError, _domain)
+    app.register_error_handler(OperationalError, _broken_database)
+    app.register_error_handler(InterfaceError, _broken_database)

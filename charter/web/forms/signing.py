@@ -1,0 +1,210 @@
+"""The observer's forms: sign, confirm, correct, answer, withdraw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from wtforms import BooleanField, Field, RadioField, SelectField, StringField, TextAreaField
+from wtforms.validators import StopValidation
+
+from charter.domain.email import EmailAddress, EmailError, clean_email
+from charter.domain.name import clean_name, clean_short_form, default_short_form
+from charter.domain.text import clean_line, clean_paragraph
+from charter.i18n import LANGUAGE_NAMES, LANGUAGES, _, current_language
+from charter.i18n import lazy_gettext as _l
+from charter.operations.steps import Details
+from charter.queries.registry import RegionView
+from charter.queries.signing import AffiliationChoice, MySignature
+from charter.web.forms.base import BaseForm, chosen, cleaned, ticked
+from charter.web.labels import DISPLAYS, KINDS
+
+AFFILIATION_MAX_CHARS = 200
+ANSWER_MAX_CHARS = 2000
+OTHER = "other"
+
+
+def _affiliation(raw: str) -> str:
+    return clean_line(raw, max_chars=AFFILIATION_MAX_CHARS)
+
+
+def _answer(raw: str) -> str:
+    return clean_paragraph(raw, max_chars=ANSWER_MAX_CHARS)
+
+
+def _unchecked(**kwargs: Any) -> dict[str, Any]:
+    # `chosen` checks with our own words; WTForms' own check would add a second sentence.
+    return {"validate_choice": False, **kwargs}
+
+
+class DetailsForm(BaseForm):
+    """What an observer says of themselves; shared by signing and correcting."""
+
+    kind = RadioField(
+        _l("As whom do you observe?"),
+        choices=list(KINDS.items()),
+        validators=[chosen(lambda: _("Choose as whom you observe"))],
+        **_unchecked(),
+    )
+    party = SelectField(_l("Party"), **_unchecked())
+    party_other = StringField(_l("Name of another party"), validators=[cleaned(_affiliation, optional=True)])
+    organisation = StringField(_l("Organisation"), validators=[cleaned(_affiliation, optional=True)])
+    mission = StringField(_l("Mission or state"), validators=[cleaned(_affiliation, optional=True)])
+    full_name = StringField(_l("Full name"), validators=[cleaned(clean_name)])
+    region = SelectField(
+        _l("Region where you observe"),
+        validators=[chosen(lambda: _("Choose the region where you observe"))],
+        **_unchecked(),
+    )
+    display = RadioField(
+        _l("How your name is shown in the registry"),
+        choices=list(DISPLAYS.items()),
+        default="full",
+        validators=[chosen(lambda: _("Choose how your name is shown"))],
+        **_unchecked(),
+    )
+    short_name = StringField(_l("Short form of your name"), validators=[cleaned(clean_short_form, optional=True)])
+
+    def offer(self, regions: Sequence[RegionView], affiliations: Sequence[AffiliationChoice]) -> None:
+        """Fills the lists to choose from, in the page's language."""
+        self.affiliations = affiliations
+        self.region.choices = [("", _("Choose a region")), *((one.code, one.name) for one in regions)]
+        parties = [(one.slug, one.name) for one in affiliations if one.type == "party"]
+        self.party.choices = [("", _("Choose a party")), *parties, (OTHER, _("Another party"))]
+
+    def suggestions(self, kind: str) -> list[str]:
+        """Names for the type-ahead of one kind of affiliation."""
+        return [one.name for one in self.affiliations if one.type == kind]
+
+    def validate_party(self, field: Field) -> None:
+        """Required for a party observer."""
+        if self.kind.data == "party" and field.data not in {value for value, _label in field.choices[1:]}:
+            raise StopValidation(_("Choose your party"))
+
+    def validate_party_other(self, field: Field) -> None:
+        """Required where the party is not in the list."""
+        if self.kind.data == "party" and self.party.data == OTHER and not field.data:
+            raise StopValidation(_("Write the name of the party"))
+
+    def validate_mission(self, field: Field) -> None:
+        """Required for an international observer."""
+        if self.kind.data == "international" and not field.data:
+            raise StopValidation(_("Write the mission or the state that sent you"))
+
+    def affiliation(self) -> tuple[str | None, str | None]:
+        """(slug, None) for one of the list, (None, words) for another, (None, None) on one's own."""
+        if self.kind.data == "party":
+            return (None, self.party_other.data) if self.party.data == OTHER else (self.party.data, None)
+        kind, text = (
+            ("mission", self.mission.data)
+            if self.kind.data == "international"
+            else ("organisation", self.organisation.data)
+        )
+        if not text:
+            return None, None
+        wanted = _folded(text)
+        for one in self.affiliations:
+            if one.type == kind and any(_folded(spelling) == wanted for spelling in one.spellings):
+                return one.slug, None
+        return None, text
+
+    def affiliation_words(self) -> str:
+        """What is shown as affiliation, for the preview."""
+        slug, text = self.affiliation()
+        return text or next((one.name for one in self.affiliations if one.slug == slug), "")
+
+    def to_details(self) -> Details:
+        """The clean answers. An empty short form is made from the name, so that the choice "short" never fails."""
+        slug, text = self.affiliation()
+        return Details(
+            kind=self.kind.data,
+            full_name=self.full_name.data,
+            short_name=self.short_name.data or default_short_form(self.full_name.data),
+            display=self.display.data,
+            affiliation_slug=slug,
+            affiliation_text=text,
+            region_code=self.region.data,
+        )
+
+
+class SignForm(DetailsForm):
+    """The whole of signing: five answers and three ticks."""
+
+    email = StringField(_l("Email"))
+    language = RadioField(
+        _l("Language of messages"),
+        choices=[(code, LANGUAGE_NAMES[code]) for code in LANGUAGES],
+        validators=[chosen(lambda: _("Choose the language of messages"))],
+        **_unchecked(),
+    )
+    is_adult = BooleanField(
+        _l("I am 18 or older"), validators=[ticked(lambda: _("Only people of 18 or older can sign"))]
+    )
+    consent_processing = BooleanField(
+        _l("I consent to the collection and processing of my personal data"),
+        validators=[ticked(lambda: _("You cannot sign without consent to the processing of your data"))],
+    )
+    consent_publication = BooleanField(
+        _l("I consent to the publication of my data in the public registry"),
+        validators=[ticked(lambda: _("You cannot sign without consent to publication"))],
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.language.data not in LANGUAGES:
+            self.language.data = current_language()
+
+    def validate_email(self, field: Field) -> None:
+        """Shape only: no look-up tells anybody that somebody is signing."""
+        try:
+            self.address: EmailAddress = clean_email(field.data or "")
+        except EmailError as error:
+            if not (field.data or "").strip():
+                raise StopValidation(_("Fill in this field")) from None
+            words = {"local_not_ascii": _("Only addresses in Latin letters can be used")}
+            raise StopValidation(words.get(error.code.value, _("This email address is not valid"))) from None
+
+
+class CorrectForm(DetailsForm):
+    """A correction before the decision."""
+
+    @classmethod
+    def filled(cls, mine: MySignature) -> CorrectForm:
+        """The form with what stands now."""
+        text = mine.affiliation_name or ""
+        is_other = mine.kind == "party" and mine.affiliation_slug is None
+        return cls(
+            formdata=None,
+            data={
+                "kind": mine.kind,
+                "party": OTHER if is_other else mine.affiliation_slug,
+                "party_other": text if is_other else "",
+                "organisation": text if mine.kind == "independent" else "",
+                "mission": text if mine.kind == "international" else "",
+                "full_name": mine.full_name,
+                "region": mine.region_code,
+                "display": mine.display,
+                "short_name": mine.short_name,
+            },
+        )
+
+
+class CodeForm(BaseForm):
+    """Proof for one act: nothing in the signing browser, else the six digits from the mail's text."""
+
+    code = StringField(_l("Six-digit code from the mail"))
+
+
+class AnswerForm(BaseForm):
+    """The answer to the Centre's question."""
+
+    answer = TextAreaField(_l("Your answer"), validators=[cleaned(_answer)])
+
+
+class ButtonForm(BaseForm):
+    """A button and nothing else."""
+
+
+def _folded(text: str) -> str:
+    """For matching typed names with the list: case, quotation marks and spaces do not count."""
+    return " ".join(text.casefold().translate(str.maketrans("«»“”„\"'’", " " * 8)).split())

@@ -1,0 +1,180 @@
+"""How often the doors of the Centre may be tried: Flask-Limiter, counting in our own database.
+
+What is limited, and why so:
+
+- Passwords: by network, and by account *from one network*. Not by account alone: whoever knows an address could then
+  keep its owner out from anywhere. Many networks guessing one password together are stopped by the second factor.
+- Codes of the second factor: by account from one network, and also by account alone, more generously. Only somebody
+  who already gave the right password comes that far; six digits need the wall, and the owner of a password that
+  strangers know is better off waiting.
+- First account and invitations: by network.
+
+A network is an IPv4 address or an IPv6 /64, which is what one household or office gets. Every try counts, also a right
+one, before anything is checked: tries that come at once cannot slip past. The table holds keyed digests only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import math
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeVar, cast
+
+from flask import Flask, Response, current_app, request, session
+from flask_limiter import Limiter
+from limits.storage import Storage
+
+from charter import clock
+from charter.domain.email import EmailError, clean_email
+from charter.operations import staff as operations
+from charter.queries import staff as queries
+
+V = TypeVar("V", bound=Callable[..., Any])
+
+PASSWORD_BY_ACCOUNT = "8 per 15 minutes"  # noqa: S105 - a limit
+PASSWORD_BY_NETWORK = "40 per 15 minutes"  # noqa: S105
+CODE_BY_ACCOUNT_AND_NETWORK = "8 per 15 minutes"
+CODE_BY_ACCOUNT = "30 per hour"
+CODE_BY_NETWORK = "60 per 15 minutes"
+LINK_BY_NETWORK = "20 per hour"
+
+#: Beyond every limit. A flood stops costing writes here.
+_COUNTED_AT_MOST = 100
+
+
+class DatabaseStorage(Storage):
+    """Counters in the table `rate_limit`: web processes share them without another server."""
+
+    STORAGE_SCHEME = ["charter"]  # noqa: RUF012 - declared so by the base class
+
+    @property
+    def base_exceptions(self) -> type[Exception] | tuple[type[Exception], ...]:
+        return ()
+
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        """Counts and returns the sum within the window."""
+        counted = self.get(key)
+        if counted >= _COUNTED_AT_MOST:
+            return counted + amount
+        return operations.count_attempt(_column(key), window_seconds=int(expiry), amount=amount, now=clock.now())
+
+    def get(self, key: str) -> int:
+        """What was counted within the window."""
+        found = queries.find_attempts(_column(key), now=clock.now())
+        return 0 if found is None else found.count
+
+    def get_expiry(self, key: str) -> float:
+        """When the window is over, in seconds since 1970."""
+        now = clock.now()
+        found = queries.find_attempts(_column(key), now=now)
+        return (now if found is None else found.expires_at).timestamp()
+
+    def check(self) -> bool:
+        """A broken database shows itself when it is asked."""
+        return True
+
+    def reset(self) -> int | None:
+        """Forgets every counter."""
+        return operations.forget_attempts()
+
+    def clear(self, key: str) -> None:
+        """Forgets one counter."""
+        operations.forget_attempts(_column(key))
+
+
+def _column(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+# ── who is asking: digests, because Flask-Limiter writes its keys to the log ─────────────────────────────────────────
+
+
+def by_network() -> str:
+    """The network the request comes from."""
+    return _digest("network", _network())
+
+
+def by_account_and_network() -> str:
+    """The account that is being tried, from this network."""
+    return _digest("account and network", _account(), _network())
+
+
+def by_account() -> str:
+    """The account that is being tried, from wherever."""
+    return _digest("account", _account())
+
+
+def _network() -> str:
+    try:
+        address = ipaddress.ip_address(request.remote_addr or "")
+    except ValueError:
+        return "unknown"
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is None:
+            return str(ipaddress.ip_network((address, 64), strict=False))
+        address = address.ipv4_mapped
+    return str(address)
+
+
+def _account() -> str:
+    """Who got through the first step or is signed in, else the address that was typed; the account need not exist."""
+    known = session.get("tf_user_id") or session.get("_user_id")
+    if known and request.endpoint != "staff_auth.login":
+        return str(known)
+    typed = request.form.get("email", "")
+    try:
+        return clean_email(typed).mailbox
+    except EmailError:
+        return typed.strip().casefold()[:320]
+
+
+def _digest(*parts: str) -> str:
+    key = current_app.config["CHARTER"].secret_key.encode()
+    message = "\0".join(("staff rate limit", *parts)).encode("utf-8", "surrogatepass")
+    return hmac.digest(key, message, "sha256").hex()
+
+
+# ── the limits ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+limiter = Limiter(by_network, storage_uri="charter://", strategy="fixed-window", headers_enabled=False)
+
+
+def _several(scope: str, *limits: tuple[str, Callable[[], str]]) -> Callable[[V], V]:
+    def decorate(view: V) -> V:
+        limited: Any = view
+        for value, key in limits:
+            limited = limiter.shared_limit(value, scope=scope, key_func=key, methods=["POST"])(limited)
+        return cast("V", limited)
+
+    return decorate
+
+
+#: For views that check a password.
+of_passwords = _several("password", (PASSWORD_BY_ACCOUNT, by_account_and_network), (PASSWORD_BY_NETWORK, by_network))
+#: For views that check a code of the second factor, of either sort.
+of_codes = _several(
+    "code",
+    (CODE_BY_ACCOUNT_AND_NETWORK, by_account_and_network),
+    (CODE_BY_ACCOUNT, by_account),
+    (CODE_BY_NETWORK, by_network),
+)
+#: For views behind a one-time link.
+of_links = _several("link", (LINK_BY_NETWORK, by_network))
+
+
+def _say_when(response: Response) -> Response:
+    """A 429 says when to come back."""
+    limit = limiter.current_limit
+    if response.status_code == 429 and limit is not None and limit.breached:
+        left = timedelta(seconds=limit.reset_at - clock.now().timestamp())
+        response.headers["Retry-After"] = str(max(1, math.ceil(left.total_seconds())))
+    return response
+
+
+def init_app(app: Flask) -> None:
+    """Attaches the limiter; views that are not decorated above are not limited here."""
+    limiter.init_app(app)
+    app.after_request(_say_when)

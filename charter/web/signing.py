@@ -1,0 +1,194 @@
+"""The observer's door: sign, look into the mail, confirm."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+
+from flask import Blueprint, Flask, Response, current_app, make_response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from charter import clock, shipped
+from charter.domain import consent as consents
+from charter.domain.consent import CONSENT_KINDS, Operator
+from charter.domain.errors import FieldRefusedError
+from charter.i18n import LANGUAGES, _, current_language
+from charter.operations import signing
+from charter.operations.signing import GivenConsent, NewSignature, Outcome, Proof
+from charter.queries import registry
+from charter.queries import signing as queries
+from charter.settings import Settings
+from charter.web.forms.signing import CodeForm, DetailsForm, SignForm
+from charter.web.headers import get_cookie, set_cookie
+from charter.web.public import get_edition
+
+blueprint = Blueprint("signing", __name__)
+
+SIGNER_COOKIE = "signer"
+
+
+def config() -> Settings:
+    """The settings of this application."""
+    settings: Settings = current_app.config["CHARTER"]
+    return settings
+
+
+def key() -> bytes:
+    """The key that links and codes are computed from."""
+    return config().secret_key.encode()
+
+
+def browser_digest() -> bytes | None:
+    """SHA-256 of the cookie that the browser got when somebody signed in it."""
+    value = get_cookie(SIGNER_COOKIE)
+    return hashlib.sha256(value.encode("utf-8", "surrogatepass")).digest() if value else None
+
+
+def is_switch() -> bool:
+    """Whether the POST only changes the language: the page comes back with what was typed, unchecked."""
+    return request.form.get("switch") in LANGUAGES
+
+
+def offer_choices(form: DetailsForm) -> None:
+    """The lists to choose from, in the page's language: two queries."""
+    language = current_language()
+    form.offer(registry.regions(language), queries.affiliation_choices(language))
+
+
+def compose_consents() -> dict[str, str]:
+    """The exact words of both consents in the page's language, as they stand in the form and are stored."""
+    settings = config()
+    operator = Operator(
+        name=settings.centre_name,
+        bin=settings.centre_bin,
+        address=settings.centre_address,
+        contact=settings.centre_contact,
+    )
+    return {
+        kind: shipped.consents().compose(kind, lang=current_language(), operator=operator) for kind in CONSENT_KINDS
+    }
+
+
+@blueprint.route("/<lang:lang>/sign/", methods=["GET", "POST"])
+def sign() -> BaseResponse | str | tuple[str, int]:
+    """The form beside the statement. However it ends, the page never tells who is in the registry."""
+    form = SignForm()
+    offer_choices(form)
+    texts = compose_consents()
+    status = 200
+    if request.method == "POST" and not is_switch() and "preview" not in request.form:
+        if form.validate():
+            try:
+                return _store(form, texts)
+            except FieldRefusedError as error:
+                _refuse(form, error)
+        status = 422
+    page = render_template(
+        "signing/sign.html", form=form, consents=texts, edition=get_edition(), is_preview="preview" in request.form
+    )
+    return page, status
+
+
+def _store(form: SignForm, texts: dict[str, str]) -> BaseResponse:
+    settings = config()
+    edition = get_edition()
+    browser = get_cookie(SIGNER_COOKIE) or secrets.token_urlsafe(32)
+    signing.sign(
+        NewSignature(
+            details=form.to_details(),
+            email=form.address,
+            language=form.language.data,
+            signed_language=current_language(),
+            consents=tuple(GivenConsent(kind, consents.digest(body), body) for kind, body in texts.items()),
+        ),
+        key=key(),
+        edition_slug=edition.slug,
+        browser_digest=hashlib.sha256(browser.encode("utf-8", "surrogatepass")).digest(),
+        confirm_link_days=settings.confirm_link_days,
+        people_per_mailbox=settings.people_per_mailbox,
+        now=clock.now(),
+    )
+    response = redirect(url_for("signing.check_mail"), code=303)
+    set_cookie(response, SIGNER_COOKIE, browser, max_age_seconds=settings.signing_browser_days * 86_400)
+    return response
+
+
+def refusal_fields(form: DetailsForm) -> dict[str, str]:
+    """Domain field → name of the form's field that the person sees."""
+    return {
+        "region": "region",
+        "affiliation": {"party": "party", "international": "mission"}.get(form.kind.data, "organisation"),
+    }
+
+
+def _refuse(form: DetailsForm, error: FieldRefusedError) -> None:
+    field = form[refusal_fields(form)[error.field]]
+    field.errors = [*field.errors, _("This can no longer be chosen; choose again")]
+
+
+@blueprint.get("/<lang:lang>/sign/check-mail/")
+def check_mail() -> str:
+    """The same page for everybody: what to do, and what if nothing comes."""
+    return render_template("signing/check_mail.html")
+
+
+@blueprint.route("/<lang:lang>/confirm/<token>", methods=["GET", "POST"])
+def confirm(token: str) -> BaseResponse | str | tuple[str, int]:
+    """GET shows what would be confirmed; POST confirms, from the signing browser or with the code."""
+    settings = config()
+    form = CodeForm()
+    now = clock.now()
+    if request.method == "POST" and not is_switch() and form.validate():
+        result = signing.confirm(
+            token,
+            proof=Proof(browser_digest(), form.code.data),
+            key=key(),
+            code_tries=settings.code_tries,
+            answer_due_working_days=settings.answer_due_working_days,
+            holidays=shipped.holidays(),
+            now=now,
+        )
+        if result.outcome is Outcome.DONE and result.personal_token is not None:
+            return open_personal(result.personal_token, url_for("my.index", fresh="confirmed"))
+        say_code(form, result)
+    view = queries.find_confirmation(token, browser_digest=browser_digest(), language=current_language(), now=now)
+    if view is None or view.status == "expired":
+        return render_template("signing/link_ended.html"), 404
+    if view.status == "already":
+        return render_template("signing/already_confirmed.html")
+    return (
+        render_template(
+            "signing/confirm.html", view=view, form=form, tries_left=max(0, settings.code_tries - view.tries)
+        ),
+        422 if form.errors else 200,
+    )
+
+
+def say_code(form: CodeForm, result: signing.Result) -> None:
+    """Puts what happened to the code beside its field."""
+    words = {
+        Outcome.CODE_NEEDED: _("Enter the six-digit code from the mail"),
+        Outcome.CODE_WRONG: _("This code is not right. Tries left: %(count)s", count=result.tries_left),
+        Outcome.TRIES_USED_UP: _("Too many wrong codes. Ask for a new mail, or use the browser in which you signed"),
+    }.get(result.outcome)
+    if words is not None:
+        form.code.errors = [words]
+
+
+def open_personal(token: str, target: str) -> BaseResponse:
+    """Leaves for an address without the token, which stays in a cookie."""
+    response = make_response(redirect(target, code=303))
+    set_cookie(response, "my", token, max_age_seconds=config().personal_cookie_hours * 3600)
+    return response
+
+
+def _no_store(response: Response) -> Response:
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Robots-Tag"] = "noindex"
+    return response
+
+
+def init_app(app: Flask) -> None:
+    """Registers the room; nothing in it may be kept by anybody."""
+    blueprint.after_request(_no_store)
+    app.register_blueprint(blueprint)

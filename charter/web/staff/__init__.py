@@ -1,0 +1,1 @@
+"""The Centre's desk: closed by default, one module a desk."""
