@@ -105,7 +105,12 @@ def _engine_options(config: settings.Settings) -> dict[str, object]:
     # An error that quoted the values of its statement would write names and addresses into the log.
     if config.database_url.startswith("sqlite"):
         return {"hide_parameters": True, "connect_args": {"check_same_thread": False}}
-    return {"hide_parameters": True, "pool_pre_ping": True, "pool_size": config.web_threads, "connect_args": {"connect_timeout": 5}}
+    return {
+        "hide_parameters": True,
+        "pool_pre_ping": True,
+        "pool_size": config.web_threads,
+        "connect_args": {"connect_timeout": 5},
+    }
 
 
 def _templates() -> Path:

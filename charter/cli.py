@@ -8,7 +8,6 @@ from flask_migrate import upgrade
 
 from charter import clock, shipped, worker
 from charter.cli_staff import staff
-from charter.models.base import writing
 from charter.operations import seed
 from charter.settings import Settings
 from charter.web.staff.auth import first_staff_path
@@ -21,8 +20,7 @@ def prepare(app: Flask) -> str | None:
     """
     settings: Settings = app.config["CHARTER"]
     with app.app_context():
-        with writing():
-            upgrade()
+        upgrade()
         load(settings)
     return first_staff_path(app)
 

@@ -81,6 +81,7 @@ def _read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _run(port: int | None, demo_count: int | None) -> int:
+    os.umask(0o077)  # database and mail files hold people's names and addresses
     environ = dict(os.environ)
     if demo_count is not None:
         environ = _demo_environment(environ)
@@ -274,9 +275,7 @@ def _announce(settings: Settings, link: str | None, demo_count: int | None) -> N
         lines.append(f"Mail is written to        {settings.mail_path}")
     if link:
         lines.append(f"First staff account       {address}{link}")
-        lines.append(
-            "                          (this link works once; the next start prints another if it is not used)"
-        )
+        lines.append("                          (this link ends with the first account)")
     else:
         lines.append(f"Staff sign in at          {address}/staff/")
     lines.append("Ctrl-C stops it.")

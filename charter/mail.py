@@ -33,8 +33,12 @@ class DeliveryError(Exception):
         self.is_permanent = is_permanent
 
 
-class Mail(Protocol):
-    """What rendering needs of a message (the outbox's Delivery has it)."""
+@dataclass(frozen=True)
+class Mail:
+    """What rendering needs of a message.
+
+    link_purpose, link_uid: from which the token and the code are computed; None for a mail without a link.
+    """
 
     uid: str
     kind: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from functools import cache
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def consents() -> consent.ConsentTexts:
 
 
 @cache
-def holidays() -> frozenset[calendar.date]:
+def holidays() -> frozenset[date]:
     """Days on which nobody works, besides Saturdays and Sundays."""
     return calendar.parse_holidays(_read("holidays.json")).days
 

@@ -67,6 +67,7 @@ def test_one_command_serves_says_where_and_stops_on_ctrl_c(instance: Path) -> No
         assert "Traceback" not in service.output
         assert_gone(instance, service.port)
     assert (instance / "secret_key").stat().st_mode & 0o777 == 0o400
+    assert (instance / "charter.db").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_second_start_keeps_everything(instance: Path) -> None:

@@ -1,13 +1,8 @@
-"""The reasons a reviewer gives, and the closed list of reasons that the public log knows (LOG §1)."""
+"""The reasons a reviewer gives, each with the public reason that the log knows."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-#: R in LOG §1: what may stand in a `refuse` or `revoke` leaf.
-LOG_REASONS = frozenset(
-    {"duplicate", "impersonation", "not_consented", "ineligible", "unanswered", "court_order", "abuse", "other"}
-)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class Region(Base):
 
 
 class Affiliation(Base):
-    """A party, organisation or mission that an observer may observe for. Public; published entries keep the name as signed."""
+    """A party, organisation or mission to observe for. Public; published entries keep the name as signed."""
 
     __tablename__ = "affiliation"
     __table_args__ = (CheckConstraint("type IN ('party', 'organisation', 'mission')", name="type"),)

@@ -23,7 +23,7 @@ class LogLeaf(Base):
 
 
 class LogBatch(Base):
-    """One publication. Its number is the `public_revision` that every public page, file and cache keys on. Append-only."""
+    """One publication. Its number is the `public_revision` that pages, files and caches key on. Append-only."""
 
     __tablename__ = "log_batch"
 

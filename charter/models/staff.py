@@ -9,9 +9,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from charter.models.base import Base, BigId
 
-#: The only second factor there is, in Flask-Security's words.
-AUTHENTICATOR = "authenticator"
-
 
 class StaffAccount(Base):
     """One member of staff. For that person and the Centre only; never deleted, because decisions name it.

@@ -147,8 +147,14 @@ def keep_recovery_codes(staff_id: int, *, now: datetime) -> None:
 # ── sessions ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@operation
 def begin_session(staff_id: int, *, digest: bytes, now: datetime) -> None:
-    """Joins a transaction: a new signed-in browser, and old ones forgotten."""
+    """A new signed-in browser. digest: SHA-256 of the random id in its cookie."""
+    add_session(staff_id, digest=digest, now=now)
+
+
+def add_session(staff_id: int, *, digest: bytes, now: datetime) -> None:
+    """The same within the sign-in's transaction; sessions that ended long ago are forgotten."""
     long_ago = now - timedelta(days=SESSION_KEPT_DAYS)
     db.session.execute(
         delete(StaffSession).where(StaffSession.last_seen_at < long_ago),

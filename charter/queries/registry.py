@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 
 from charter.models.affiliation import Region
 from charter.models.base import db
@@ -146,7 +146,7 @@ def page(
 
     views: the regions in the page's language (from `regions` or `regions_with_totals`).
     """
-    query: Select[tuple[PublicEntry]] = select(PublicEntry)
+    query = select(PublicEntry)
     if region_code is not None:
         query = query.where(PublicEntry.region_code == region_code)
     if kind is not None:

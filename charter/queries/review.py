@@ -14,6 +14,7 @@ from charter.models.decision import Decision
 from charter.models.outbox import Message
 from charter.models.signature import Clarification, Signature, SignatureConsent, SignatureEvent
 from charter.models.staff import StaffAccount
+from charter.queries.names import affiliation_name, shown_name
 
 PAGE_SIZE = 50
 
@@ -178,7 +179,7 @@ def queue(language: str, *, today: date, after: tuple[date, int] | None = None, 
             full_name=signature.full_name,
             kind=signature.kind,
             region=region.short[language],
-            affiliation_name=affiliation.name[language] if affiliation else signature.affiliation_text,
+            affiliation_name=affiliation_name(signature, affiliation, language),
             confirmed_at=signature.confirmed_at,
             due_on=signature.due_on,
             is_late=signature.due_on < today,
@@ -186,6 +187,7 @@ def queue(language: str, *, today: date, after: tuple[date, int] | None = None, 
             was_answered=was_answered,
         )
         for signature, region, affiliation, was_answered in rows[:PAGE_SIZE]
+        if signature.confirmed_at is not None and signature.due_on is not None
     ]
     more = len(rows) > PAGE_SIZE
     return QueuePage(shown, (shown[-1].due_on, shown[-1].signature_id) if more else None)
@@ -244,14 +246,14 @@ def find_dossier(signature_id: int, language: str) -> Dossier | None:
         full_name=signature.full_name,
         short_name=signature.short_name,
         display=signature.display,
-        shown_name={"full": signature.full_name, "short": signature.short_name}.get(signature.display),
+        shown_name=shown_name(signature),
         email=signature.email,
         language=signature.language,
         signed_language=signature.signed_language,
         region=region.name[language],
         region_code=region.code,
-        affiliation_name=affiliation.name[signature.signed_language] if affiliation else signature.affiliation_text,
-        is_affiliation_matched=affiliation is not None,
+        affiliation_name=affiliation_name(signature, affiliation, signature.signed_language),
+        is_affiliation_matched=signature.affiliation_id is not None,
         edition=signature.edition_slug,
         submitted_at=signature.submitted_at,
         confirmed_at=signature.confirmed_at,

@@ -14,6 +14,7 @@ from charter.models.base import db
 from charter.models.decision import Decision
 from charter.models.registry import PublicEntry
 from charter.models.signature import Clarification, Link, Signature, SignatureEvent
+from charter.queries.names import affiliation_name, shown_name
 
 
 @dataclass(frozen=True)
@@ -149,10 +150,10 @@ def find_confirmation(token: str, *, browser_digest: bytes | None, language: str
     return ConfirmView(
         status="waiting",
         full_name=signature.full_name,
-        shown_name=_shown_name(signature),
+        shown_name=shown_name(signature),
         kind=signature.kind,
         region=region.name[language],
-        affiliation_name=affiliation.name[signature.signed_language] if affiliation else signature.affiliation_text,
+        affiliation_name=affiliation_name(signature, affiliation, signature.signed_language),
         is_signing_browser=browser_digest is not None and browser_digest == signature.browser_digest,
         tries=link.tries,
         expires_at=link.expires_at,
@@ -201,15 +202,15 @@ def find_mine(personal_token: str, *, language: str, now: datetime) -> MySignatu
         language=signature.language,
         region_code=signature.region_code,
         region=region.name[language],
-        affiliation_slug=affiliation.slug if affiliation else None,
+        affiliation_slug=_slug(affiliation),
         affiliation_text=signature.affiliation_text,
-        affiliation_name=affiliation.name[language] if affiliation else signature.affiliation_text,
+        affiliation_name=affiliation_name(signature, affiliation, language),
         edition=signature.edition_slug,
         submitted_at=signature.submitted_at,
         confirmed_at=signature.confirmed_at,
         due_on=signature.due_on,
         number=signature.number,
-        is_public=public is not None and public.ended_on is None,
+        is_public=_is_live(public),
         question=question,
         decline_reason=declined.reason if declined else None,
         decline_note=declined.note if declined else None,
@@ -227,8 +228,13 @@ def _last_decision(signature_id: int, *, now: datetime) -> Decision | None:
     ).first()
 
 
-def _shown_name(signature: Signature) -> str | None:
-    return {"full": signature.full_name, "short": signature.short_name}.get(signature.display)
+# An outer join may find nothing, which the types of a row do not say: these two do.
+def _slug(affiliation: Affiliation | None) -> str | None:
+    return None if affiliation is None else affiliation.slug
+
+
+def _is_live(public: PublicEntry | None) -> bool:
+    return public is not None and public.ended_on is None
 
 
 def clarification_answers(signature_id: int) -> list[tuple[datetime, str]]:
@@ -238,4 +244,4 @@ def clarification_answers(signature_id: int) -> list[tuple[datetime, str]]:
         .where(Clarification.signature_id == signature_id, Clarification.answered_at.is_not(None))
         .order_by(Clarification.id)
     )
-    return [(row.answered_at, row.answer) for row in rows]
+    return [(at, text) for at, text in rows if at is not None and text is not None]

@@ -36,9 +36,10 @@ function start(form) {
   const refresh = () => {
     const kind = chosen(form, "kind");
     for (const block of blocks) block.hidden = block.dataset.kind !== kind && !block.querySelector(".bad");
-    for (const control of form.querySelectorAll("[data-when]")) {
-      const [name, value] = control.dataset.when.split("=");
-      control.closest(".field").hidden = chosen(form, name) !== value;
+    // "party_other" belongs to the choice "other" of "party".
+    for (const select of form.querySelectorAll("select")) {
+      const other = form.elements[`${select.name}_other`];
+      if (other) other.closest(".field").hidden = select.value !== "other";
     }
     if (!preview) return;
     const display = chosen(form, "display") || "full";

@@ -6,7 +6,6 @@ import hashlib
 import re
 from datetime import date, datetime
 
-from charter.domain.reasons import LOG_REASONS
 from charter.tlog import canonical
 
 VERSION = 1
@@ -19,6 +18,11 @@ KINDS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "refuse": (frozenset({"entry", "reason"}), frozenset()),
     "withdraw": (frozenset({"entry"}), frozenset()),
 }
+
+#: R: what may stand as the reason of a `refuse` or `revoke`.
+LOG_REASONS = frozenset(
+    {"duplicate", "impersonation", "not_consented", "ineligible", "unanswered", "court_order", "abuse", "other"}
+)
 
 _HEX32 = re.compile(r"[0-9a-f]{32}\Z")
 _HEX64 = re.compile(r"[0-9a-f]{64}\Z")

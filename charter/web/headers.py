@@ -11,6 +11,7 @@ from typing import Any, ParamSpec
 import structlog
 from flask import Flask, Response, abort, current_app, g, make_response, request
 from werkzeug.http import is_resource_modified
+from werkzeug.wrappers import Response as BaseResponse
 
 from charter.queries import registry
 from charter.settings import Settings
@@ -42,7 +43,7 @@ def cookie_name(name: str, config: Settings) -> str:
     return f"__Host-{name}" if config.secure_cookies else name
 
 
-def set_cookie(response: Response, name: str, value: str, *, max_age_seconds: int) -> None:
+def set_cookie(response: BaseResponse, name: str, value: str, *, max_age_seconds: int) -> None:
     """A cookie that scripts cannot read and other sites cannot send along with a form."""
     config: Settings = current_app.config["CHARTER"]
     response.set_cookie(

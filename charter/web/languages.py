@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, current_app, g, request, session, url_for
+from flask import Flask, current_app, g, has_request_context, request, session, url_for
 from werkzeug.routing import BaseConverter
 
 from charter.i18n import LANGUAGES, current_language, preferred_language
@@ -48,6 +48,8 @@ def _give_language(endpoint: str, values: dict[str, Any]) -> None:
 def _page_addresses() -> dict[str, Any]:
     """The same page in the other languages, for the switch and for search engines."""
     here: dict[str, Any] = {"lang": current_language()}
+    if not has_request_context():
+        return here
     endpoint = request.endpoint
     if endpoint is None or not current_app.url_map.is_endpoint_expecting(endpoint, "lang"):
         return here

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from flask import Blueprint, Flask, Response, abort, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, Flask, abort, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from charter import clock
@@ -141,7 +141,6 @@ def withdraw() -> BaseResponse | str | tuple[str, int]:
             "signing/withdraw.html",
             mine=mine,
             form=form,
-            button_form=ButtonForm(formdata=None),
             is_signing_browser=mine.is_signing_browser(browser_digest()),
             was_sent=request.args.get("fresh") == "code",
         ),
@@ -159,14 +158,7 @@ def request_code() -> BaseResponse:
     return redirect(url_for("my.withdraw"), code=303)
 
 
-def _no_store(response: Response) -> Response:
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Robots-Tag"] = "noindex"
-    return response
-
-
 def init_app(app: Flask) -> None:
-    """Registers the room; nothing in it may be kept by anybody."""
-    blueprint.after_request(_no_store)
+    """Registers the room; without a header of their own its pages are kept by nobody."""
     app.register_blueprint(blueprint)
     app.jinja_env.globals["now"] = clock.now

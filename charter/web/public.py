@@ -39,7 +39,7 @@ class EditionPage:
     is_specimen: bool
     published_on: date
     title: str
-    note: str
+    note: str | None
     preamble_title: str
     preamble: list[str]
     intro: str

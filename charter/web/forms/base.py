@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from flask_wtf import FlaskForm
 from wtforms import Field
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import StopValidation, ValidationError
 
 from charter.domain.text import TextError, TextFault
@@ -42,6 +43,11 @@ class BaseForm(FlaskForm):
         return bool(is_valid)
 
 
+def options(pairs: Iterable[tuple[str, Any]]) -> list[SelectChoice]:
+    """Choices for a list or for radio buttons: (value, label)."""
+    return [SelectChoice(value, label) for value, label in pairs]
+
+
 def cleaned(rule: Callable[[str], str], *, optional: bool = False) -> Callable[[Any, Field], None]:
     """A validator that stores the text as `rule` cleans it, or says in words why it cannot."""
 
@@ -64,7 +70,7 @@ def chosen(message: Callable[[], str]) -> Callable[[Any, Field], None]:
     """A validator for lists of choices with our own words."""
 
     def check(_form: Any, field: Field) -> None:
-        values = {value for value, *_ in field.choices}
+        values = {choice.value for choice in field.choices}
         if not field.data or field.data not in values:
             raise StopValidation(message())
 

@@ -9,7 +9,7 @@ from charter.domain.reasons import reasons_for
 from charter.domain.text import clean_paragraph
 from charter.i18n import _
 from charter.i18n import lazy_gettext as _l
-from charter.web.forms.base import BaseForm, chosen, cleaned
+from charter.web.forms.base import BaseForm, chosen, cleaned, options
 from charter.web.labels import ACTIONS, REASONS
 
 NOTE_MAX_CHARS = 1000
@@ -25,7 +25,7 @@ class DecisionForm(BaseForm):
     version = IntegerField()
     action = RadioField(
         _l("Decision"),
-        choices=list(ACTIONS.items()),
+        choices=options(ACTIONS.items()),
         validators=[chosen(lambda: _("Choose a decision"))],
         validate_choice=False,
     )
@@ -37,7 +37,7 @@ class DecisionForm(BaseForm):
         """Fills the two lists of reasons."""
         for field, action in ((self.decline_reason, "decline"), (self.ask_reason, "ask")):
             listed = [(reason.code, REASONS[reason.code]) for reason in reasons_for(action)]
-            field.choices = [("", _("Choose a reason")), *listed]
+            field.choices = options([("", _("Choose a reason")), *listed])
 
     @property
     def reason(self) -> str | None:

@@ -16,7 +16,7 @@ from charter.i18n import lazy_gettext as _l
 from charter.operations.steps import Details
 from charter.queries.registry import RegionView
 from charter.queries.signing import AffiliationChoice, MySignature
-from charter.web.forms.base import BaseForm, chosen, cleaned, ticked
+from charter.web.forms.base import BaseForm, chosen, cleaned, options, ticked
 from charter.web.labels import DISPLAYS, KINDS
 
 AFFILIATION_MAX_CHARS = 200
@@ -42,7 +42,7 @@ class DetailsForm(BaseForm):
 
     kind = RadioField(
         _l("As whom do you observe?"),
-        choices=list(KINDS.items()),
+        choices=options(KINDS.items()),
         validators=[chosen(lambda: _("Choose as whom you observe"))],
         **_unchecked(),
     )
@@ -58,7 +58,7 @@ class DetailsForm(BaseForm):
     )
     display = RadioField(
         _l("How your name is shown in the registry"),
-        choices=list(DISPLAYS.items()),
+        choices=options(DISPLAYS.items()),
         default="full",
         validators=[chosen(lambda: _("Choose how your name is shown"))],
         **_unchecked(),
@@ -68,9 +68,9 @@ class DetailsForm(BaseForm):
     def offer(self, regions: Sequence[RegionView], affiliations: Sequence[AffiliationChoice]) -> None:
         """Fills the lists to choose from, in the page's language."""
         self.affiliations = affiliations
-        self.region.choices = [("", _("Choose a region")), *((one.code, one.name) for one in regions)]
+        self.region.choices = options([("", _("Choose a region")), *((one.code, one.name) for one in regions)])
         parties = [(one.slug, one.name) for one in affiliations if one.type == "party"]
-        self.party.choices = [("", _("Choose a party")), *parties, (OTHER, _("Another party"))]
+        self.party.choices = options([("", _("Choose a party")), *parties, (OTHER, _("Another party"))])
 
     def suggestions(self, kind: str) -> list[str]:
         """Names for the type-ahead of one kind of affiliation."""
@@ -78,7 +78,7 @@ class DetailsForm(BaseForm):
 
     def validate_party(self, field: Field) -> None:
         """Required for a party observer."""
-        if self.kind.data == "party" and field.data not in {value for value, _label in field.choices[1:]}:
+        if self.kind.data == "party" and field.data not in {choice.value for choice in field.choices[1:]}:
             raise StopValidation(_("Choose your party"))
 
     def validate_party_other(self, field: Field) -> None:
@@ -133,7 +133,7 @@ class SignForm(DetailsForm):
     email = StringField(_l("Email"))
     language = RadioField(
         _l("Language of messages"),
-        choices=[(code, LANGUAGE_NAMES[code]) for code in LANGUAGES],
+        choices=options((code, LANGUAGE_NAMES[code]) for code in LANGUAGES),
         validators=[chosen(lambda: _("Choose the language of messages"))],
         **_unchecked(),
     )

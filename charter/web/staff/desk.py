@@ -8,7 +8,6 @@ from typing import Any
 from flask import (
     Blueprint,
     Flask,
-    Response,
     abort,
     current_app,
     flash,
@@ -239,14 +238,7 @@ def language() -> BaseResponse:
     return redirect(target if is_ours else url_for("staff.queue"), code=303)
 
 
-def _no_store(response: Response) -> Response:
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Robots-Tag"] = "noindex"
-    return response
-
-
 def init_app(app: Flask) -> None:
     """Registers the desk; the mail page is known as `staff.mail`."""
-    blueprint.after_request(_no_store)
     app.register_blueprint(blueprint)
     app.context_processor(lambda: {"staff_member": g.get("staff_member")})

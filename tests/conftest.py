@@ -1,0 +1,141 @@
+"""What the tests stand on: one application per engine on a real database, the same suite on both, and a still clock."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import time_machine
+from flask import Flask
+from flask.testing import FlaskClient
+
+from charter import cli, create_app, settings, worker
+from charter.models.base import db
+from tests.people import Desk, Observer
+from tests.postgres import drop_database, fresh_database, postgres_database, postgres_url
+
+__all__ = ["postgres_database", "postgres_url"]
+
+#: When the instances of the tests were set up, and the day most stories happen on.
+MONDAY = "2026-11-16T04:00:00Z"
+FRIDAY = "2026-11-20T09:00:00Z"
+
+MakeApp = Callable[..., Flask]
+
+
+def make_settings(instance: Path, **environ: str) -> settings.Settings:
+    """Settings as an operator would give them, from nothing but these."""
+    return settings.load(instance, {f"CHARTER_{name.upper()}": value for name, value in environ.items()})
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated and loaded instance, to be copied: migrating takes longer than most tests."""
+    instance = tmp_path_factory.mktemp("template")
+    app = create_app(make_settings(instance))
+    with time_machine.travel(MONDAY, tick=True):
+        cli.prepare(app)
+        worker.run_once(app)
+    with app.app_context():
+        db.engine.dispose()
+    return instance
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The same on PostgreSQL, as a database to copy."""
+    url = fresh_database(postgres_url)
+    app = create_app(make_settings(tmp_path_factory.mktemp("template"), database_url=url))
+    with time_machine.travel(MONDAY, tick=True):
+        cli.prepare(app)
+        worker.run_once(app)
+    with app.app_context():
+        db.engine.dispose()
+    yield url
+    drop_database(url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine_name(request: pytest.FixtureRequest) -> str:
+    """Both engines, one after the other."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def make_app(engine_name: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeApp]:
+    """Builds the application on a fresh, loaded database of this engine; keywords are settings."""
+    instance = tmp_path / "instance"
+    shutil.copytree(request.getfixturevalue("sqlite_template"), instance)
+    url = ""
+    if engine_name == "postgresql":
+        (instance / "charter.db").unlink()
+        template = request.getfixturevalue("postgres_template").rpartition("/")[2].partition("?")[0]
+        url = fresh_database(request.getfixturevalue("postgres_url"), template=template)
+    apps: list[Flask] = []
+
+    def make(**given: str) -> Flask:
+        if url:
+            given["database_url"] = url
+        app = create_app(make_settings(instance, **given))
+        app.testing = False
+        apps.append(app)
+        return app
+
+    yield make
+    for app in apps:
+        with app.app_context():
+            db.session.remove()
+            db.engine.dispose()
+    if url:
+        drop_database(url)
+
+
+@pytest.fixture
+def app(make_app: MakeApp) -> Flask:
+    """The application with nothing set but its instance."""
+    return make_app()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A browser without script and without cookies yet."""
+    return app.test_client()
+
+
+@pytest.fixture
+def clock() -> Iterator[time_machine.Traveller]:
+    """Friday the 20th of November 2026, 14:00 in Astana, and ticking on from there."""
+    with time_machine.travel(FRIDAY, tick=True) as travelled:
+        yield travelled
+
+
+@pytest.fixture
+def observer(app: Flask, clock: time_machine.Traveller) -> Observer:
+    """Amina, who signs."""
+    return Observer(app)
+
+
+@pytest.fixture
+def desk(app: Flask, clock: time_machine.Traveller) -> Desk:
+    """Bruno, who reviews."""
+    return Desk(app, "Bruno", "bruno@example.org")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All journeys on one worker: they share a browser."""
+    for item in items:
+        if "journeys" in item.path.parts:
+            item.add_marker(pytest.mark.xdist_group("browser"))
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """With CI=true nothing may be skipped: a skipped test there is a failed run."""
+    if os.environ.get("CI") != "true" or hasattr(session.config, "workerinput"):
+        return
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = 1

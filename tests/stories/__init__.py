@@ -1,0 +1,1 @@
+"""Whole roads through the doors, without a browser engine, on both databases."""
