@@ -15,6 +15,7 @@ from charter import clock
 from charter.mail import DeliveryError, Mail, Transport, render, transport_for
 from charter.operations import outbox, publication
 from charter.operations.outbox import Delivery
+from charter.queries import log
 from charter.settings import Settings
 
 logger = structlog.get_logger()
@@ -23,7 +24,16 @@ TICK_SECONDS = 0.5
 MESSAGES_AT_ONCE = 50
 
 
-def publish(settings: Settings) -> int:
+#: With a publication interval longer than this, withdrawals are looked for in between.
+URGENT_SECONDS = 10
+
+
+def is_urgent(settings: Settings) -> bool:
+    """Whether a withdrawal must not wait for the next regular batch; asked only where batches are far apart."""
+    return settings.publish_interval_seconds > URGENT_SECONDS and log.has_urgent(now=clock.now())
+
+
+def publish() -> int:
     """Publishes everything that is due, batch after batch; returns the number of leaves."""
     leaves = 0
     while (result := publication.publish_batch(now=clock.now())) is not None:
@@ -73,7 +83,7 @@ def run_once(app: Flask) -> tuple[int, int]:
     leaves = mails = 0
     try:
         with app.app_context():
-            leaves += publish(settings)
+            leaves += publish()
             while count := deliver(settings, transport):
                 mails += count
     finally:
@@ -99,8 +109,8 @@ def run(app: Flask) -> None:
         try:
             # A context for each round gives its database session back.
             with app.app_context():
-                if time.monotonic() >= next_publication:
-                    publish(settings)
+                if time.monotonic() >= next_publication or is_urgent(settings):
+                    publish()
                     next_publication = time.monotonic() + settings.publish_interval_seconds
                 busy = deliver(settings, transport, stop) == MESSAGES_AT_ONCE
         except DBAPIError as error:

@@ -58,9 +58,7 @@ def publish_batch(*, now: datetime) -> BatchResult | None:
     The time of a batch never goes back, whatever the clock does.
     """
     lock("publisher", "one")
-    events = db.session.scalars(
-        select(LogEvent).where(LogEvent.effective_at <= now).order_by(LogEvent.id).limit(MOST_EVENTS)
-    ).all()
+    events, is_full = _take_events(now)
     if not events:
         return None
     last = db.session.scalars(select(LogBatch).order_by(LogBatch.revision.desc()).limit(1)).first()
@@ -85,7 +83,29 @@ def publish_batch(*, now: datetime) -> BatchResult | None:
     _move_counters(batch)
     for event in events:
         db.session.delete(event)
-    return BatchResult(batch.revision, len(batch.leaves), is_full=len(events) == MOST_EVENTS)
+    return BatchResult(batch.revision, len(batch.leaves), is_full=is_full)
+
+
+def _take_events(now: datetime) -> tuple[Sequence[LogEvent], bool]:
+    """What is due, with its signatures locked first and the events read afterwards.
+
+    Withdrawing and undoing lock the signature and then delete the event: in the same order here, neither can be
+    overwritten by a batch that saw the event a moment too early, and nobody waits in a circle.
+    """
+    due = db.session.execute(
+        select(LogEvent.id, LogEvent.signature_id)
+        .where(LogEvent.effective_at <= now)
+        .order_by(LogEvent.id)
+        .limit(MOST_EVENTS)
+    ).all()
+    signature_ids = {row.signature_id for row in due if row.signature_id is not None}
+    db.session.scalars(
+        select(Signature).where(Signature.id.in_(signature_ids)).order_by(Signature.id).with_for_update()
+    ).all()
+    events = db.session.scalars(
+        select(LogEvent).where(LogEvent.id.in_([row.id for row in due])).order_by(LogEvent.id)
+    ).all()
+    return events, len(due) == MOST_EVENTS
 
 
 def _apply(events: Sequence[LogEvent], batch: _Batch, *, now: datetime) -> None:

@@ -111,7 +111,12 @@ def undo(decision_id: int, *, staff_id: int, now: datetime) -> int:
         raise TooLateError from None
     decision.undone_at = now
     signature.ended_at = None
-    db.session.execute(delete(LogEvent).where(LogEvent.decision_id == decision_id))
+    events = db.session.scalars(select(LogEvent).where(LogEvent.decision_id == decision_id)).all()
+    if decision.action != "ask" and not events:
+        # A worker whose clock runs ahead of ours has published it already.
+        raise TooLateError
+    for event in events:
+        db.session.delete(event)
     # The worker's clock may run ahead of ours: mail that is on its way cannot be taken back.
     sent = db.session.scalars(
         select(Message.id).where(

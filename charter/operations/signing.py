@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from charter.domain import token as tokens
 from charter.domain.calendar import due_on, local_date
@@ -26,6 +26,7 @@ from charter.operations.steps import (
     apply_details,
     find_link,
     get_affiliation,
+    is_same,
     new_link,
     queue_message,
     resolve_details,
@@ -183,6 +184,8 @@ def confirm(
     link = find_link(token, "confirm")
     if link is None:
         return Result(Outcome.UNKNOWN)
+    # The mailbox before the row, as everywhere: two links of one person would else wait for each other for ever.
+    lock("mailbox", db.session.scalars(select(Signature.mailbox).where(Signature.id == link.signature_id)).one())
     signature = _get(link.signature_id)
     if signature.held and signature.state == State.SUBMITTED:
         return Result(Outcome.UNKNOWN)
@@ -195,7 +198,6 @@ def confirm(
     refused = _check_proof(signature, link, proof, key=key, code_tries=code_tries)
     if refused is not None:
         return refused
-    lock("mailbox", signature.mailbox)
     others = db.session.scalars(
         select(Signature).where(
             Signature.mailbox == signature.mailbox,
@@ -237,10 +239,13 @@ def correct(signature_id: int, details: Details, *, now: datetime) -> None:
     """Changes what the observer wrote while it waits for a decision; the day an answer is due stays.
 
     The `confirm` leaf keeps the original, the `publish` leaf commits to what is decided (LOG §1).
+    Saving what stands already changes nothing, so that a robot that presses the button leaves no trace.
     Raises MoveRefusedError once decided, FieldRefusedError as `sign` does.
     """
     signature = _get(signature_id)
     resolved = resolve_details(details)
+    if is_same(signature, details, resolved):
+        return
     before = signature.move(Move.CORRECT)
     apply_details(signature, details, resolved)
     add_event(signature, Move.CORRECT, before=before, actor=Actor.SIGNATORY, now=now)
@@ -268,17 +273,30 @@ def answer(signature_id: int, text: str, *, now: datetime) -> None:
 
 
 CODE_PAUSE = timedelta(seconds=60)
+#: Codes for one signature within a day: with five tries each, guessing one has odds of 1 in 40,000 a day.
+CODES_A_DAY = 5
 
 
 @operation
-def request_code(signature_id: int, *, key: bytes, code_minutes: int, now: datetime) -> None:
-    """Mails a fresh six-digit code for a dangerous act. A second request within a minute sends nothing more."""
+def request_code(signature_id: int, *, key: bytes, code_minutes: int, now: datetime) -> bool:
+    """Mails a fresh six-digit code for a dangerous act; False when the day's codes are used up.
+
+    A second request within a minute sends nothing more: the first code is on its way.
+    """
     signature = _get(signature_id)
     latest = _latest_act_link(signature_id)
     if latest is not None and latest.used_at is None and now - latest.created_at < CODE_PAUSE:
-        return
+        return True
+    recent = db.session.scalar(
+        select(func.count())
+        .select_from(Link)
+        .where(Link.signature_id == signature_id, Link.purpose == "act", Link.created_at > now - timedelta(days=1))
+    )
+    if (recent or 0) >= CODES_A_DAY:
+        return False
     link = new_link(signature, "act", key=key, now=now, lifetime=timedelta(minutes=code_minutes))
     queue_message("code", signature, link=link, now=now, values={"minutes": code_minutes})
+    return True
 
 
 @operation

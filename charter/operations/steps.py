@@ -76,6 +76,28 @@ def apply_details(signature: Signature, details: Details, resolved: Resolved) ->
     signature.region_code = details.region_code
 
 
+def is_same(signature: Signature, details: Details, resolved: Resolved) -> bool:
+    """Whether the details say what the row holds already."""
+    text = details.affiliation_text if resolved.affiliation_id is None else None
+    return (
+        details.kind,
+        details.full_name,
+        details.short_name,
+        details.display,
+        details.region_code,
+        resolved.affiliation_id,
+        text,
+    ) == (
+        signature.kind,
+        signature.full_name,
+        signature.short_name,
+        signature.display,
+        signature.region_code,
+        signature.affiliation_id,
+        signature.affiliation_text,
+    )
+
+
 def get_affiliation(signature: Signature) -> tuple[str | None, str | None]:
     """Slug (None when not matched) and name as it stands now, in the language of signing (LOG §1)."""
     if signature.affiliation_id is None:

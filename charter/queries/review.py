@@ -11,7 +11,6 @@ from charter.domain.signature import PENDING, STANDING, State
 from charter.models.affiliation import Affiliation, Region
 from charter.models.base import db
 from charter.models.decision import Decision
-from charter.models.outbox import Message
 from charter.models.signature import Clarification, Signature, SignatureConsent, SignatureEvent
 from charter.models.staff import StaffAccount
 from charter.queries.names import affiliation_name, shown_name
@@ -126,28 +125,6 @@ class Dossier:
     def is_pending(self) -> bool:
         """Whether a decision is possible."""
         return self.state in PENDING
-
-
-@dataclass(frozen=True)
-class FailedMail:
-    """A mail given up. last_error: a code."""
-
-    message_id: int
-    kind: str
-    signature_id: int | None
-    recipient: str | None
-    last_error: str | None
-    attempts: int
-    created_at: datetime
-    failed_at: datetime
-
-
-@dataclass(frozen=True)
-class MailHealth:
-    """waiting: how many mails wait; oldest_due_at: since when the oldest is due, None when none is."""
-
-    waiting: int
-    oldest_due_at: datetime | None
 
 
 def queue(language: str, *, today: date, after: tuple[date, int] | None = None, state: str | None = None) -> QueuePage:
@@ -346,39 +323,3 @@ def find_undo_offer(decision_id: int, *, staff_id: int, now: datetime) -> UndoOf
         )
     ).first()
     return None if row is None else UndoOffer(row[0].id, row[0].action, row[1], row[0].effective_at)
-
-
-def failed_mail() -> list[FailedMail]:
-    """Mails given up, newest first, at most PAGE_SIZE."""
-    rows = db.session.scalars(
-        select(Message).where(Message.failed_at.is_not(None)).order_by(Message.id.desc()).limit(PAGE_SIZE)
-    )
-    return [
-        FailedMail(
-            message_id=row.id,
-            kind=row.kind,
-            signature_id=row.signature_id,
-            recipient=row.recipient,
-            last_error=row.last_error,
-            attempts=row.attempts,
-            created_at=row.created_at,
-            failed_at=row.failed_at,
-        )
-        for row in rows
-        if row.failed_at is not None
-    ]
-
-
-def mail_health(*, now: datetime) -> MailHealth:
-    """The state of the outbox: rows counted through the partial index of what waits, up to MOST_COUNTED."""
-    waiting = (
-        select(Message.due_at)
-        .where(Message.done_at.is_(None), ~Message.on_hold)
-        .order_by(Message.due_at)
-        .limit(MOST_COUNTED + 1)
-        .subquery()
-    )
-    count, oldest = db.session.execute(select(func.count(), func.min(waiting.c.due_at))).one()
-    if oldest is not None and oldest > now:
-        oldest = None
-    return MailHealth(count, oldest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from datetime import date, datetime
 
 from charter.tlog import canonical
@@ -52,13 +53,13 @@ def _is_approvals(value: object) -> bool:
     return isinstance(value, list) and len(set(value)) == len(value) > 0 and all(_is(_APPROVAL, item) for item in value)
 
 
-_CHECKS = {
+_CHECKS: dict[str, Callable[[object], bool]] = {
     "charter": lambda value: _is(_SLUG, value),
     "files": _is_files,
     "commit": lambda value: _is(_HEX64, value),
     "due": lambda value: _is(_DAY, value),
     "entry": lambda value: _is(_HEX32, value),
-    "rev": lambda value: type(value) is int and value >= 1,
+    "rev": lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 1,
     "approvals": _is_approvals,
     "reason": lambda value: value in LOG_REASONS,
 }

@@ -57,6 +57,14 @@ def set_cookie(response: BaseResponse, name: str, value: str, *, max_age_seconds
     )
 
 
+def forget_cookie(response: BaseResponse, name: str) -> None:
+    """Takes a cookie back."""
+    config: Settings = current_app.config["CHARTER"]
+    response.delete_cookie(
+        cookie_name(name, config), path="/", secure=config.secure_cookies, httponly=True, samesite="Lax"
+    )
+
+
 def get_cookie(name: str) -> str | None:
     """The value that the browser sent, if any."""
     return request.cookies.get(cookie_name(name, current_app.config["CHARTER"]))

@@ -20,7 +20,6 @@ import hmac
 import ipaddress
 import math
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any, TypeVar, cast
 
 from flask import Flask, Response, current_app, request, session
@@ -169,8 +168,8 @@ def _say_when(response: Response) -> Response:
     """A 429 says when to come back."""
     limit = limiter.current_limit
     if response.status_code == 429 and limit is not None and limit.breached:
-        left = timedelta(seconds=limit.reset_at - clock.now().timestamp())
-        response.headers["Retry-After"] = str(max(1, math.ceil(left.total_seconds())))
+        left_seconds = limit.window.reset_time - clock.now().timestamp()
+        response.headers["Retry-After"] = str(max(1, math.ceil(left_seconds)))
     return response
 
 

@@ -15,7 +15,7 @@ from charter.operations.signing import Outcome, Proof
 from charter.queries import signing as queries
 from charter.queries.signing import MySignature
 from charter.web.forms.signing import AnswerForm, ButtonForm, CodeForm, CorrectForm
-from charter.web.headers import get_cookie
+from charter.web.headers import forget_cookie, get_cookie
 from charter.web.signing import (
     browser_digest,
     config,
@@ -142,7 +142,7 @@ def withdraw() -> BaseResponse | str | tuple[str, int]:
             mine=mine,
             form=form,
             is_signing_browser=mine.is_signing_browser(browser_digest()),
-            was_sent=request.args.get("fresh") == "code",
+            fresh=request.args.get("fresh"),
         ),
         422 if form.errors else 200,
     )
@@ -153,9 +153,20 @@ def request_code() -> BaseResponse:
     """Mails a fresh six-digit code."""
     mine = _mine()
     if ButtonForm().validate():
-        signing.request_code(mine.signature_id, key=key(), code_minutes=config().code_minutes, now=clock.now())
-        return redirect(url_for("my.withdraw", fresh="code"), code=303)
+        was_sent = signing.request_code(
+            mine.signature_id, key=key(), code_minutes=config().code_minutes, now=clock.now()
+        )
+        return redirect(url_for("my.withdraw", fresh="code" if was_sent else "no-code"), code=303)
     return redirect(url_for("my.withdraw"), code=303)
+
+
+@blueprint.post("/<lang:lang>/my/close/")
+def close() -> BaseResponse:
+    """Forgets the personal link in this browser: the next person at a shared computer finds nothing."""
+    response = redirect(url_for("public.home"), code=303)
+    if ButtonForm().validate():
+        forget_cookie(response, "my")
+    return response
 
 
 def init_app(app: Flask) -> None:

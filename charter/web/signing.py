@@ -19,7 +19,7 @@ from charter.queries import registry
 from charter.queries import signing as queries
 from charter.settings import Settings
 from charter.web.forms.signing import CodeForm, DetailsForm, SignForm
-from charter.web.headers import get_cookie, set_cookie
+from charter.web.headers import forget_cookie, get_cookie, set_cookie
 from charter.web.public import get_edition
 
 blueprint = Blueprint("signing", __name__)
@@ -110,6 +110,8 @@ def _store(form: SignForm, texts: dict[str, str]) -> BaseResponse:
     )
     response = redirect(url_for("signing.check_mail"), code=303)
     set_cookie(response, SIGNER_COOKIE, browser, max_age_seconds=settings.signing_browser_days * 86_400)
+    # On a shared computer the next person signs: the page of the one before must not stay open.
+    forget_cookie(response, "my")
     return response
 
 

@@ -25,6 +25,7 @@ from charter.domain.calendar import local_date
 from charter.domain.errors import DecidedMeanwhileError, NotFoundError, TooLateError
 from charter.i18n import LANGUAGES, _, current_language
 from charter.operations import outbox, review
+from charter.queries import outbox as outbox_queries
 from charter.queries import review as queries
 from charter.queries.review import Dossier
 from charter.settings import Settings
@@ -207,9 +208,9 @@ def mail_page() -> str:
     return render_template(
         "staff/mail.html",
         section="mail",
-        failed=queries.failed_mail(),
-        health=queries.mail_health(now=clock.now()),
-        most_counted=queries.MOST_COUNTED,
+        failed=outbox_queries.failed_mail(),
+        health=outbox_queries.mail_health(now=clock.now()),
+        most_counted=outbox_queries.MOST_COUNTED,
     )
 
 
