@@ -42,7 +42,7 @@ LANGUAGE_NAMES = {"kk": "Қазақша", "ru": "Русский", "en": "English
 LANGUAGE_SHORT = {"kk": "Қаз", "ru": "Рус", "en": "Eng"}
 
 # CLDR writes a Kazakh date year first; people write the day first.
-_DATE_PATTERNS = {"kk": "d MMMM y 'ж.'", "ru": "d MMMM y 'г.'", "en": "d MMMM y"}
+_DATE_PATTERNS = {"kk": "d\u00a0MMMM y\u00a0'ж.'", "ru": "d\u00a0MMMM y\u00a0'г.'", "en": "d\u00a0MMMM y"}
 
 babel = Babel()
 

@@ -22,7 +22,7 @@ from sqlalchemy.exc import OperationalError
 
 from charter import create_app, shipped
 from charter.cli import prepare
-from charter.settings import Settings, SettingsError, default_instance_path, load, variable_of
+from charter.settings import Settings, SettingsError, default_instance_path, load, own_database_url, variable_of
 
 # Both children are asked first and killed then; together this stays below ten seconds.
 STOP_SECONDS = 7
@@ -148,8 +148,8 @@ def _check_port(host: str, port: int) -> None:
 def _clear_other_demo(settings: Settings, demo_count: int) -> None:
     """A demonstration of another size is made anew; one of the same size keeps what was done in it."""
     folder = settings.instance_path
-    if folder.name != DEMO_FOLDER or settings.database_url != load(folder, {}).database_url:
-        raise LaunchError(f"A demonstration has a database of its own: take database_url out of {folder}.")
+    if settings.database_url != own_database_url(folder):
+        raise LaunchError(f"A demonstration has a database of its own: take database_url out of {folder}/charter.toml.")
     if _demo_made(folder) == demo_count:
         return
     for path in folder.glob("charter.db*"):

@@ -229,6 +229,11 @@ def default_instance_path() -> Path:
     return (project if is_checkout else Path.cwd()) / "instance"
 
 
+def own_database_url(folder: Path) -> str:
+    """The SQLite database that lies in an instance folder unless another is named."""
+    return URL.create("sqlite", database=str(folder / "charter.db")).render_as_string(hide_password=False)
+
+
 def load(instance_path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
     """Read defaults, then `charter.toml`, then the environment; raise `SettingsError` with every problem at once.
 
@@ -383,8 +388,7 @@ def _complete(values: dict[str, Any], sources: Mapping[str, str], problems: list
         values["mail_transport"] = "smtp"
     _check_mail(values, sources, problems)
     if not values["database_url"]:
-        path = values["instance_path"] / "charter.db"
-        values["database_url"] = URL.create("sqlite", database=str(path)).render_as_string(hide_password=False)
+        values["database_url"] = own_database_url(values["instance_path"])
     if "mail_from" not in sources and host and not is_loopback_host(host) and not _is_address(host):
         values["mail_from"] = f"charter@{host}"
     if not values["log_origin"]:

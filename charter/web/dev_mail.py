@@ -59,8 +59,8 @@ def message(uid: str) -> str:
     mail = _parse(path)
     body = mail.get_body(("plain",))
     text = body.get_content() if body is not None else ""
-    pieces = [(piece, place % 2 == 1) for place, piece in enumerate(_LINK.split(text))]
-    return render_template("dev_mail/message.html", mail=mail, pieces=pieces)
+    paragraphs = [[_LINK.split(line) for line in block.split("\n")] for block in text.strip().split("\n\n")]
+    return render_template("dev_mail/message.html", mail=mail, paragraphs=paragraphs)
 
 
 def init_app(app: Flask) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 from flask import Blueprint, Flask, Response, abort, g, redirect, render_template, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from charter import shipped
-from charter.domain.edition import parse_edition
+from charter.domain.edition import EditionText, parse_edition
 from charter.i18n import LANGUAGES, current_language, preferred_language
 from charter.queries import registry
 from charter.queries.registry import EditionFile, EditionView
@@ -50,9 +51,15 @@ class EditionPage:
     files: list[EditionFile]
 
 
+@lru_cache(maxsize=16)
+def _parsed(body: bytes) -> EditionText:
+    """An edition never changes, so its bytes are taken apart once."""
+    return parse_edition(body)
+
+
 def read_edition(view: EditionView, language: str) -> EditionPage:
     """The edition's bytes as a page; what commitments rest on is known for the shipped specimen only."""
-    text = parse_edition(view.body)
+    text = _parsed(view.body)
     rests_on = shipped.rests_on() if view.is_specimen else {}
     return EditionPage(
         slug=view.slug,

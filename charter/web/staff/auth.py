@@ -26,6 +26,7 @@ from flask_security.views import login, two_factor_setup, two_factor_token_valid
 from flask_wtf.csrf import CSRFError
 from sqlalchemy import select
 from werkzeug.wrappers import Response as BaseResponse
+from wtforms import RadioField
 
 from charter import clock
 from charter.domain.email import EmailError, clean_email
@@ -38,6 +39,7 @@ from charter.queries import staff as queries
 from charter.settings import Settings
 from charter.web import gates, limits
 from charter.web.forms import staff_auth as forms
+from charter.web.forms.base import BaseForm
 from charter.web.staff import factors
 from charter.web.staff.account import blueprint, first_token, page, to_sign_in
 
@@ -132,6 +134,12 @@ class _RecoveryCodeForm(forms.RecoveryCodeForm):
             return True
         self.code.errors = [_("This is none of your unused recovery codes")]
         return False
+
+
+class _RescueForm(BaseForm):
+    """Flask-Security's list of ways out, which our pages do not show: they link to the recovery codes."""
+
+    help_setup = RadioField(choices=[])
 
 
 class _PasswordCheckForm(forms.PasswordCheckForm):
@@ -462,6 +470,7 @@ def init_app(app: Flask, config: Settings) -> None:
         verify_form=_PasswordCheckForm,
         two_factor_verify_code_form=_CodeForm,
         two_factor_setup_form=_SetUpForm,
+        two_factor_rescue_form=_RescueForm,
         mf_recovery_form=_RecoveryCodeForm,
         mf_recovery_codes_form=forms.RecoveryCodesForm,
         totp_cls=factors.OneTimeTotp,

@@ -36,6 +36,8 @@ CODE_DIGITS = 6
 TOTP_WINDOW_SECONDS = 30
 #: How long after signing in (or after typing the password once more) the second factor may be changed.
 FRESH_MINUTES = 15
+#: argon2id as OWASP's sheet on password storage has it.
+ARGON2 = {"memory_cost": 46 * 1024, "time_cost": 2, "parallelism": 1}
 
 
 def derived_key(config: Settings, purpose: str) -> bytes:
@@ -47,16 +49,12 @@ def derived_key(config: Settings, purpose: str) -> bytes:
 def flask_security_config(config: Settings) -> dict[str, Any]:
     """How passwords and second factors are kept and asked for, in Flask-Security's words."""
     return {
-        # argon2id as OWASP's sheet on password storage has it, behind an HMAC with a key that is not in the database.
+        # Behind an HMAC with a key that is not in the database.
         "PASSWORD_HASH": "argon2",
         "PASSWORD_SCHEMES": ["argon2"],
         "PASSWORD_SINGLE_HASH": set(),
         "PASSWORD_SALT": base64.b64encode(derived_key(config, "password")).decode(),
-        "PASSWORD_HASH_PASSLIB_OPTIONS": {
-            "argon2__memory_cost": 46 * 1024,
-            "argon2__time_cost": 2,
-            "argon2__parallelism": 1,
-        },
+        "PASSWORD_HASH_PASSLIB_OPTIONS": {f"argon2__{name}": value for name, value in ARGON2.items()},
         "PASSWORD_NORMALIZE_FORM": None,
         "DEFAULT_REMEMBER_ME": False,
         "TWO_FACTOR": True,

@@ -1,0 +1,123 @@
+"""The demonstration: any number of made-up signatories whose lives were played through the real operations."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import time
+from datetime import datetime, timedelta
+from random import Random
+
+from flask import Flask
+
+from charter import clock, shipped
+from charter.demo.affiliations import Offer
+from charter.demo.database import date_edition, hasty_disk
+from charter.demo.people import Crowd
+from charter.demo.stage import MINUTE_OF_ROUND, SECOND_OF_ROUND, Stage
+from charter.demo.stories import Days, Plan, Terms, make_plan
+from charter.operations import staff
+from charter.queries import registry
+from charter.queries import signing as signing_queries
+from charter.settings import Settings
+
+REVIEWER = "Demo reviewer"
+REVIEWER_EMAIL = "demo-reviewer@example.org"
+
+
+def load(app: Flask, count: int, *, now: datetime | None = None) -> None:
+    """Adds `count` signatures to a prepared database on which nothing was published yet.
+
+    now: the present moment, up to which the story goes. The same count on the same day (Asia/Almaty) gives the same
+    people with the same fate; only entry addresses, salts and links differ. The newest mail is left for the worker.
+    Raises RuntimeError on a database in use.
+    """
+    settings: Settings = app.config["CHARTER"]
+    with app.app_context():
+        if registry.find_as_of() is not None:
+            raise RuntimeError("a demonstration is made on an empty database only")
+        terms = _terms(settings)
+        days = Days(now or clock.now(), terms)
+        plan = _plan(count, days, terms)
+        with hasty_disk():
+            _play(plan, days, settings)
+
+
+def _terms(settings: Settings) -> Terms:
+    return Terms(
+        answer_due_working_days=settings.answer_due_working_days,
+        confirm_link_days=settings.confirm_link_days,
+        code_minutes=settings.code_minutes,
+        people_per_mailbox=settings.people_per_mailbox,
+        undo_seconds=settings.undo_seconds,
+        holidays=shipped.holidays(),
+    )
+
+
+def _plan(count: int, days: Days, terms: Terms) -> Plan:
+    dice = Random(f"demonstration of {count}")  # noqa: S311 - the same for everybody is what is wanted
+    by_type: dict[str, list[str]] = {"party": [], "organisation": [], "mission": []}
+    choosable = {choice.slug for choice in signing_queries.affiliation_choices("en")}
+    for one in shipped.affiliations():
+        if one.slug in choosable:
+            by_type[one.type].append(one.slug)
+    offer = Offer(tuple(by_type["party"]), tuple(by_type["organisation"]), tuple(by_type["mission"]))
+    crowd = Crowd(dice, region_codes=[region.code for region in registry.regions("en")], offer=offer)
+    return make_plan(dice, crowd, count, days=days, terms=terms)
+
+
+def _play(plan: Plan, days: Days, settings: Settings) -> None:
+    opened_at = days.at(days.opened_on, 0, 0, 0)
+    date_edition(loaded_at=opened_at)
+    staff_id = staff.invite(
+        # The link of this invitation was never given to anybody, and has ended.
+        REVIEWER,
+        email=REVIEWER_EMAIL,
+        language="kk",
+        digest=secrets.token_bytes(32),
+        expires_at=opened_at,
+        now=opened_at,
+    )
+    stage = Stage(plan, settings=settings, staff_id=staff_id)
+    progress = _Progress(len(plan.past) + len(plan.last))
+    stage.round(now=opened_at)
+    hour = opened_at
+    for act in plan.past:
+        its_hour = act.at.replace(minute=0, second=0, microsecond=0)
+        if its_hour != hour:
+            stage.round(now=_end_of(hour))
+            hour = its_hour
+        stage.play(act)
+        progress.step()
+    stage.round(now=_end_of(hour))
+    for act in plan.last:
+        stage.play(act)
+        progress.step()
+    progress.end(len(plan.people))
+
+
+def _end_of(hour: datetime) -> datetime:
+    return hour + timedelta(minutes=MINUTE_OF_ROUND, seconds=SECOND_OF_ROUND)
+
+
+class _Progress:
+    """One line on standard error; only its end where nobody watches."""
+
+    SECONDS = 0.2
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._done = 0
+        self._began = time.monotonic()
+        self._said = self._began
+
+    def step(self) -> None:
+        self._done += 1
+        if sys.stderr.isatty() and time.monotonic() - self._said > self.SECONDS:
+            self._said = time.monotonic()
+            print(f"\r{self._done * 100 // self._total} %", end="", file=sys.stderr, flush=True)
+
+    def end(self, count: int) -> None:
+        seconds = time.monotonic() - self._began
+        start = "\r" if sys.stderr.isatty() else ""
+        print(f"{start}{count:,} signatories made in {seconds:.0f} s.", file=sys.stderr, flush=True)
