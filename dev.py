@@ -194,9 +194,7 @@ def ensure_requirements(purpose: str) -> None:
         if subprocess.run([*way, "--require-hashes", "-r", str(lock_path)], cwd=ROOT, check=False).returncode == 0:
             stamp_path(purpose).write_text(wanted[purpose], encoding="ascii")
             return
-    raise Failure(
-        "The requirements could not be installed; the reason is above (the network? pip's configuration?)."
-    )
+    raise Failure("The requirements could not be installed; the reason is above (the network? pip's configuration?).")
 
 
 def ensure_chromium() -> None:

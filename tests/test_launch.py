@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from charter import launch
 from tests.service import ROOT, STOP_SECONDS, Service, clean_environment, free_port, processes_of
 
 pytestmark = pytest.mark.xdist_group("launch")
@@ -177,13 +179,14 @@ def test_a_folder_that_cannot_be_written_gets_one_sentence(instance: Path) -> No
     assert done.stderr.splitlines()[1:] == [f"  {instance} is not a folder."]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_folder_gets_one_sentence(instance: Path) -> None:
-    instance.mkdir(mode=0o500)
-    done = refused(instance, "--port", str(free_port()))
-    assert done.returncode == 2
-    assert "Permission denied" in done.stderr
-    assert len(done.stderr.splitlines()) == 2
+def test_a_read_only_folder_gets_one_sentence(instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    # Pretended, because root may write everywhere.
+    monkeypatch.setattr(launch.tempfile, "TemporaryFile", refuse)
+    with pytest.raises(launch.LaunchError, match=r"instance cannot be written: Permission denied\.$"):
+        launch._check_instance(instance)
 
 
 def test_bad_settings_are_listed_all_at_once(instance: Path) -> None:

@@ -80,16 +80,17 @@ def _play(plan: Plan, days: Days, settings: Settings) -> None:
     )
     stage = Stage(plan, settings=settings, staff_id=staff_id)
     progress = _Progress(len(plan.past) + len(plan.last))
-    stage.round(now=opened_at)
+    stage.publish_and_deliver(now=opened_at)
     hour = opened_at
     for act in plan.past:
         its_hour = act.at.replace(minute=0, second=0, microsecond=0)
         if its_hour != hour:
-            stage.round(now=_end_of(hour))
+            stage.publish_and_deliver(now=_end_of(hour))
             hour = its_hour
         stage.play(act)
         progress.step()
-    stage.round(now=_end_of(hour))
+    stage.publish_and_deliver(now=_end_of(hour))
+    stage.publish_and_deliver(now=_end_of(hour))  # also what was left to wait
     for act in plan.last:
         stage.play(act)
         progress.step()

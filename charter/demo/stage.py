@@ -26,6 +26,8 @@ from charter.settings import Settings
 #: Of an hour: later than every act of it and the time for undoing.
 MINUTE_OF_ROUND, SECOND_OF_ROUND = 59, 30
 MAILS_AT_ONCE = 500
+PUBLISHED_SOON = frozenset({"approve", "decline", "withdraw", "withdraw_with_code"})
+DELIVERED_SOON = frozenset({"sign", "release", "ask_for_code", "ask"})
 
 
 @dataclass
@@ -50,6 +52,7 @@ class Stage:
         self._key = settings.secret_key.encode()
         self._staff_id = staff_id
         self._consents = {language: _consents(language, settings) for language in LANGUAGES}
+        self._played: set[str] = set()
         self._signatures = [_Signature() for _ in plan.people]
         #: address → those whose mail about signing is on its way
         self._awaiting: defaultdict[str, list[int]] = defaultdict(list)
@@ -74,12 +77,19 @@ class Stage:
     def play(self, act: Act) -> None:
         """One act. Raises AssertionError if it does not have the effect the plan counts on."""
         self._verbs[act.verb](act)
+        self._played.add(act.verb)
 
-    def round(self, *, now: datetime) -> None:
-        """What the worker does: publish, then deliver."""
-        while (batch := publication.publish_batch(now=now)) is not None and batch.is_full:
-            pass
-        is_more = True
+    def publish_and_deliver(self, *, now: datetime) -> None:
+        """What the worker does.
+
+        Where nothing was decided or withdrawn the leaves wait for the next time, and mail that no act needs waits too:
+        a round costs as much as a signature.
+        """
+        played, self._played = self._played, set()
+        if not played or played & PUBLISHED_SOON:
+            while (batch := publication.publish_batch(now=now)) is not None and batch.is_full:
+                pass
+        is_more = not played or bool(played & (PUBLISHED_SOON | DELIVERED_SOON))
         while is_more:
             deliveries = outbox.claim(limit=MAILS_AT_ONCE, lease_seconds=self._settings.outbox_lease_seconds, now=now)
             for delivery in deliveries:

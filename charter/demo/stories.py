@@ -22,6 +22,8 @@ from charter.domain.reasons import reasons_for
 OPEN_DAYS = 150
 #: The part of an hour in which things happen.
 ACT_MINUTES = 48
+#: When the Centre decides.
+SITTING_HOURS = (11, 16)
 #: The time before the present in which the last acts lie; their mail is left to the worker.
 LAST_MINUTES = 40
 #: With fewer, only some stories are told.
@@ -254,7 +256,7 @@ class _Narrator:
         return self._hours_later(signed_at, min(least, longest), min(most, longest))
 
     def _deciding_time(self, after: datetime, *, least_days: int = 1) -> datetime:
-        """In office hours on a working day, seldom later than is due."""
+        """In a sitting, late in the morning or in the afternoon of a working day; seldom later than is due."""
         due = self.terms.answer_due_working_days
         lag = self.dice.choices(range(1, due + 2), [2 * due + 2 - place for place in range(due)] + [1])[0]
         day = after.astimezone(TIME_ZONE).date()
@@ -262,7 +264,7 @@ class _Narrator:
             day += timedelta(days=1)
             while not self.days.is_working_day(day):
                 day += timedelta(days=1)
-        return self.days.at(day, self.dice.choice((9, 10, 10, 11, 12, 14, 15, 15, 16, 17)), *self._minute())
+        return self.days.at(day, self.dice.choice(SITTING_HOURS), *self._minute())
 
     def _tell(self, first: date, last: date, acts: Callable[[datetime], list[Act]]) -> list[Act]:
         """The acts of a story that begins between two days; begun earlier when it would not end in the past."""

@@ -142,6 +142,7 @@ def keep_recovery_codes(staff_id: int, *, now: datetime) -> None:
     if not account.mf_recovery_codes:
         raise NotFoundError
     account.recovery_kept_at = now
+    _audit(staff_id, "staff-codes-kept", staff_id, now)
 
 
 # ── sessions ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -15,11 +15,13 @@ from passlib.totp import TOTP
 from sqlalchemy import select, text
 from werkzeug.test import TestResponse
 
+from charter import create_app
 from charter.models.base import db
 from charter.models.decision import Audit
 from charter.models.staff import StaffAccount
 from charter.operations import staff as operations
 from charter.web import gates
+from charter.web.staff import factors
 from charter.web.staff.auth import first_staff_path
 from tests.pages import Browser, Page
 
@@ -27,6 +29,12 @@ PASSWORD = "төрт сөз бір кілт"
 OTHER_PASSWORD = "жеті рет өлшеп бір рет кес"
 EMAIL = "bruno@example.org"
 START = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def quick_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords that hash fast: what they cost is asked in one test of its own."""
+    monkeypatch.setattr(factors, "ARGON2", {"memory_cost": 64, "time_cost": 1, "parallelism": 1})
 
 
 @pytest.fixture
@@ -153,7 +161,13 @@ def test_the_first_member_of_staff_comes_in_by_password_app_and_recovery_codes(
     page = person.set_up()
     assert page.url == "/staff/"
     assert len(set(person.recovery_codes)) == 10
-    assert audits(app) == ["staff-first", "staff-sign-in", "staff-second-factor", "staff-recovery-codes"]
+    assert audits(app) == [
+        "staff-first",
+        "staff-sign-in",
+        "staff-second-factor",
+        "staff-recovery-codes",
+        "staff-codes-kept",
+    ]
 
 
 def test_later_the_way_in_is_password_and_code(bruno: Person) -> None:
@@ -222,8 +236,6 @@ def test_an_unknown_address_and_a_wrong_password_look_the_same(bruno: Person) ->
 def test_an_unknown_address_costs_as_much_work_as_a_wrong_password(
     bruno: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from charter.web.staff import factors
-
     compared: list[str] = []
     is_right = factors.is_right
     monkeypatch.setattr(factors, "is_right", lambda typed, kept: compared.append(kept) or is_right(typed, kept))
@@ -232,6 +244,24 @@ def test_an_unknown_address_costs_as_much_work_as_a_wrong_password(
     assert len(compared) == 3
     assert all(kept.startswith("$argon2id$") for kept in compared)
     assert len({kept.rsplit("$", 2)[0] for kept in compared}) == 1  # the same parameters
+
+
+def test_a_hash_with_weaker_parameters_is_renewed_at_the_next_sign_in(
+    bruno: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kept() -> str:
+        with bruno.app.app_context():
+            return str(db.session.scalars(select(StaffAccount.password)).one())
+
+    assert "m=64,t=1,p=1" in kept()
+    monkeypatch.undo()
+    assert factors.ARGON2 == {"memory_cost": 46 * 1024, "time_cost": 2, "parallelism": 1}
+    stronger = create_app(bruno.app.config["CHARTER"])
+    elsewhere = Person(stronger, bruno.clock)
+    elsewhere.key = bruno.key
+    assert elsewhere.sign_in().url == "/staff/"
+    assert "m=47104,t=2,p=1" in kept()
+    assert bruno.sign_in().url == "/staff/"
 
 
 def test_no_code_is_taken_twice(bruno: Person) -> None:
@@ -325,7 +355,8 @@ def test_without_a_token_nothing_is_done_and_the_address_stays(bruno: Person) ->
     assert f'value="{EMAIL}"' in page.text
     assert PASSWORD not in page.text
     bruno.sign_in()
-    assert bruno.browser.post("/staff/sign-out", {}).status == 200
+    page = bruno.browser.post("/staff/sign-out", {})
+    assert (page.status, page.url) == (200, "/staff/account")
     assert is_signed_in(bruno.browser)
 
 

@@ -1,0 +1,1 @@
+"""What strangers send: damaged, huge, forged and clever requests."""

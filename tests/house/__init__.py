@@ -1,0 +1,1 @@
+"""The rules of the house, held over every route, table, template, setting and text there is."""

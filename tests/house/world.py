@@ -1,0 +1,263 @@
+"""An installation in the middle of its life: somebody in every state, and true parameters for every address."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flask import Flask, url_for
+from sqlalchemy import func, select
+from time_machine import Traveller as Clock
+from werkzeug.routing import Rule
+
+from charter.domain import token as tokens
+from charter.models.base import Base, db
+from charter.models.decision import Decision
+from charter.models.outbox import Message
+from charter.models.registry import PublicEntry
+from charter.models.signature import Signature
+from charter.models.staff import StaffAccount
+from charter.operations import outbox, staff
+from charter.web.staff import factors
+from tests.pages import Browser, Page
+from tests.people import Desk, Observer, link_in, work
+
+PASSWORD = "төрт сөз бір кілт"
+
+Dump = dict[str, list[dict[str, Any]]]
+
+
+def dump(app: Flask) -> Dump:
+    """Every row of every table, in a fixed order."""
+    with app.app_context():
+        found: Dump = {}
+        for table in Base.metadata.sorted_tables:
+            order = list(table.primary_key.columns)
+            rows = db.session.execute(select(table).order_by(*order)).mappings().all()
+            found[table.name] = [dict(row) for row in rows]
+        db.session.rollback()
+        return found
+
+
+def changed_tables(before: Dump, after: Dump) -> set[str]:
+    """Names of the tables whose rows are not the same."""
+    return {name for name in before if before[name] != after[name]}
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What is kept of a told world besides its database: cookies and answers, by person; paths and ids."""
+
+    cookies: dict[str, dict[Any, Any]]
+    answers: dict[str, dict[str, Any]]
+    staff_id: int
+    confirm_path: str
+    my_path: str
+    message_id: int
+
+
+class World:
+    """Everybody has their own browser; `clock` stands on a Friday and ticks."""
+
+    def __init__(self, app: Flask, clock: Clock, memory: Memory | None = None) -> None:
+        self.app = app
+        self.clock = clock
+        self.people: dict[str, Observer] = {}
+        if memory is not None:
+            self._remember(memory)
+
+    def _remember(self, memory: Memory) -> None:
+        self.desk = Desk.__new__(Desk)
+        self.desk.app, self.desk.id, self.desk.browser = self.app, memory.staff_id, Browser(self.app)
+        self.desk.browser.client._cookies = dict(memory.cookies["desk"])
+        for key, answers in memory.answers.items():
+            self.people[key] = observer = Observer(self.app)
+            observer.answers = dict(answers)
+            observer.browser.client._cookies = dict(memory.cookies[key])
+        self.confirm_path, self.my_path, self.message_id = memory.confirm_path, memory.my_path, memory.message_id
+
+    def memory(self) -> Memory:
+        """Enough to meet the same people again on a copy of the database."""
+        browsers = {"desk": self.desk.browser, **{key: one.browser for key, one in self.people.items()}}
+        return Memory(
+            cookies={key: dict(browser.client._cookies or {}) for key, browser in browsers.items()},
+            answers={key: dict(one.answers) for key, one in self.people.items()},
+            staff_id=self.desk.id,
+            confirm_path=self.confirm_path,
+            my_path=self.my_path,
+            message_id=self.message_id,
+        )
+
+    # ── the story ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def tell(self) -> None:
+        """Everything that happened before the test begins."""
+        self.desk = Desk(self.app, "Бруно Сейітов", "bruno@example.org")
+        amina = self._join("amina", "Әмина Серікқызы Оспанова")
+        self._join("erlan", "Ерлан Қуанышұлы Бекенов", display="unlisted", organisation="Ерлан достары", region="KZ-71")
+        self._join("maria", "Мария Петрова", kind="party", party="amanat", display="short", short_name="Мария П.")
+        for _ in range(3):
+            self.decide("approve")
+        self.pass_seconds(11)
+        # Maria leaves again, after she was published.
+        self.people["maria"].browser.get("/ru/my/withdraw/").submit("withdraw-form")
+        self.work()
+        self._join("john", "John Smith", kind="international", mission="Planet Express", region="ZZ", language="en")
+        self.decide("decline", decline_reason="other", note="Позвоните нам, пожалуйста.")
+        self._join("saule", "Сауле Ибраева")
+        self.decide("ask", ask_reason="region-unclear", note="Алматы или область?")
+        self.pass_seconds(11)
+        self._join("fresh", "Жанар Новая")
+        self.decide("approve")
+        self._join("waiting", "Тимур Ждущий")
+        self._sign("unconfirmed", "Куат Неподтвердивший")
+        self.work()
+        self.confirm_path = link_in(self.people["unconfirmed"].mail(), "/confirm/")
+        for place, name in enumerate(("Бірінші Адам", "Екінші Адам", "Үшінші Адам", "Төртінші Адам")):
+            self._sign(f"office{place}", name, email="office@example.org")
+        self._fail_one_mail()
+        self.my_path = link_in(amina.mail(), "/my/")
+
+    def _observer(self, key: str, name: str, **answers: Any) -> Observer:
+        answers = {"email": f"{key}@example.org", **answers}
+        self.people[key] = Observer(self.app, full_name=name, **answers)
+        return self.people[key]
+
+    def _sign(self, key: str, name: str, **answers: Any) -> Page:
+        page = self._observer(key, name, **answers).sign()
+        assert page.url.endswith("/sign/check-mail/"), page.main
+        return page
+
+    def _join(self, key: str, name: str, **answers: Any) -> Observer:
+        observer = self._observer(key, name, **answers)
+        observer.sign()
+        assert "/my/" in observer.confirm().url
+        self.work()
+        return observer
+
+    def decide(self, action: str, **answers: Any) -> Page:
+        """Of the application that is due first."""
+        page = self.desk.decide(self.desk.open_first(), action, **answers)
+        assert page.status == 200, page.main
+        return page
+
+    def pass_seconds(self, seconds: float) -> None:
+        """Time passes and the worker works."""
+        self.clock.shift(seconds)
+        self.work()
+
+    def work(self) -> None:
+        """One round of the worker."""
+        work(self.app)
+
+    def _fail_one_mail(self) -> None:
+        now = datetime.now(UTC)
+        with self.app.app_context():
+            waiting = db.session.scalars(
+                select(Message.id).where(Message.done_at.is_(None), ~Message.on_hold).order_by(Message.id)
+            ).first()
+            assert waiting is not None
+            outbox.mark_failed(waiting, code="smtp-550", is_permanent=True, now=now)
+        self.message_id = waiting
+
+    # ── who looks ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def stranger(self) -> Browser:
+        """A browser without any cookie."""
+        return Browser(self.app)
+
+    def colleague(self) -> Browser:
+        """Bruno's browser, password just given."""
+        with self.desk.browser.client.session_transaction() as session:
+            session["fs_paa"] = time.time()
+        return self.desk.browser
+
+    def halfway(self) -> Browser:
+        """Somebody who gave a password and owes the second factor."""
+        with self.app.app_context():
+            now = datetime.now(UTC)
+            if db.session.scalars(select(StaffAccount).filter_by(email="dana@example.org")).first() is None:
+                digest = secrets.token_bytes(32)
+                expires_at = now + timedelta(hours=1)
+                staff.invite(
+                    "Dana", email="dana@example.org", language="en", digest=digest, expires_at=expires_at, now=now
+                )
+                hashed = factors.hashed(PASSWORD)
+                staff.accept_invitation(digest, password_hash=hashed, language="en", now=now)
+        browser = Browser(self.app)
+        page = browser.get("/staff/sign-in").submit("sign-in-form", email="dana@example.org", password=PASSWORD)
+        assert page.url == "/staff/second-factor/set-up", page.main
+        return browser
+
+    def invitation(self, email: str = "chloe@example.org") -> str:
+        """The token of a fresh invitation."""
+        token = secrets.token_urlsafe(32)
+        now = datetime.now(UTC)
+        with self.app.app_context():
+            staff.invite(
+                "Chloe",
+                email=email,
+                language="en",
+                digest=hashlib.sha256(token.encode()).digest(),
+                expires_at=now + timedelta(hours=1),
+                now=now,
+            )
+        return token
+
+    # ── true parameters ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def scalar(self, statement: Any) -> Any:
+        """One value from the database."""
+        with self.app.app_context():
+            value = db.session.scalar(statement)
+            db.session.rollback()
+            return value
+
+    def signature_id(self, key: str) -> int:
+        """The newest signature of this person."""
+        mailbox = self.people[key].answers["email"]
+        value = self.scalar(select(func.max(Signature.id)).where(Signature.mailbox == mailbox))
+        assert isinstance(value, int)
+        return value
+
+    def values(self, rule: Rule, *, lang: str = "ru") -> dict[str, Any]:
+        """What to put into the address of a rule; an argument unknown here is a KeyError: say what is true."""
+        known: dict[str, Any] = {
+            "lang": lang,
+            "entry": self.scalar(select(PublicEntry.entry).order_by(PublicEntry.number).limit(1)),
+            "slug": "almaty",
+            "edition": "specimen-1",
+            "signature_id": self.signature_id("waiting"),
+            "decision_id": self.scalar(select(func.max(Decision.id))),
+            "message_id": self.message_id,
+            "uid": next(self.app.config["CHARTER"].mail_path.glob("*.eml")).stem,
+            ("signing.confirm", "token"): self.confirm_path.rpartition("/")[2],
+            ("my.open_link", "token"): self.my_path.rpartition("/")[2],
+            ("staff_auth.first", "token"): tokens.token(
+                self.app.config["CHARTER"].secret_key.encode(), "first-staff", b"first"
+            ),
+        }
+        if "token" in rule.arguments and rule.endpoint == "staff_auth.invitation":
+            known["staff_auth.invitation", "token"] = self.invitation()
+        found = {}
+        for argument in rule.arguments:
+            own = (rule.endpoint, argument)
+            found[argument] = known[own] if own in known else known[argument]
+        return found
+
+    def address(self, rule: Rule, *, lang: str = "ru") -> str:
+        """A true address of a rule."""
+        with self.app.test_request_context("/"):
+            return url_for(rule.endpoint, **self.values(rule, lang=lang))
+
+
+def rules(app: Flask, method: str) -> list[Rule]:
+    """Every rule that answers this method, in a fixed order."""
+    return sorted(
+        (rule for rule in app.url_map.iter_rules() if not rule.build_only and method in (rule.methods or ())),
+        key=lambda rule: (rule.rule, rule.endpoint),
+    )

@@ -1,0 +1,251 @@
+"""A walk past every page in one language: what the public, a signatory and the Centre's people get to see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from playwright.sync_api import Route, StorageState
+
+from charter import create_app
+from charter.web.errors import PAGES, error_page
+from charter.web.headers import CONTENT_SECURITY_POLICY
+from tests.conftest import make_settings
+from tests.journeys.conftest import Centre
+from tests.journeys.postbox import Postbox
+from tests.journeys.visitors import SUBMIT, Person, Visitor
+from tests.people import link_in
+
+Visit = Callable[..., Visitor]
+Stop = tuple[str, Visitor]
+
+
+@dataclass
+class Gallery:
+    """People in every state, so that there is something to see."""
+
+    centre: Centre
+    people: dict[str, Person] = field(default_factory=dict)
+    signers: dict[str, StorageState] = field(default_factory=dict)
+    personal: dict[str, str] = field(default_factory=dict)
+    confirm_link: str = ""
+    invitation: str = ""
+    entry: str = ""
+    ended: str = ""
+
+    @property
+    def postbox(self) -> Postbox:
+        """Where mail arrives."""
+        return self.centre.postbox
+
+
+#: Long names on purpose: they are what breaks a page.
+CAST = {
+    "waiting": Person(
+        surname="Жұмағалиева-Төлегенқызы Қарлығаш Бекмұхамбетқызы", kind="party", affiliation="amanat", region="KZ-19"
+    ),
+    "asked": Person(surname="Сейітжаппарұлы Бауыржан", region="KZ-33"),
+    "declined": Person(surname="Кравченко Антонина Владимировна", region="KZ-11"),
+    "listed": Person(
+        surname="Оспанова-Константинопольская Әмина Серікқызы",
+        affiliation="«Тәуелсіз байқаушылар» қоғамдық бірлестігінің Қызылорда облыстық филиалы",
+        region="KZ-43",
+    ),
+    "short": Person(surname="Дәулетов Ерлан", kind="party", affiliation="aq-jol", display="short", region="KZ-71"),
+    "unlisted": Person(
+        surname="Šimůnková Żółć", kind="international", affiliation="OSCE/ODIHR", display="unlisted", region="KZ-75"
+    ),
+    "withdrawn": Person(surname="Ли Виктор", region="KZ-79"),
+}
+
+
+def prepare(centre: Centre, visit: Visit) -> Gallery:
+    """Brings everybody of the cast into their state, all at once so that the worker is waited for seldom."""
+    gallery = Gallery(centre, dict(CAST))
+    visitors: dict[str, Visitor] = {}
+    for role, person in gallery.people.items():
+        visitors[role] = visit(script=role != "short")
+        visitors[role].sign(person)
+        gallery.signers[role] = visitors[role].context.storage_state()
+    unconfirmed = Person(surname="Серікбаева Гүлнар")
+    visitors["unconfirmed"] = visit()
+    visitors["unconfirmed"].sign(unconfirmed)
+    gallery.signers["unconfirmed"] = visitors["unconfirmed"].context.storage_state()
+    gallery.confirm_link = link_in(gallery.postbox.wait(unconfirmed.email, "/confirm/"), "/confirm/")
+    for role, person in gallery.people.items():
+        visitors[role].open(link_in(gallery.postbox.wait(person.email, "/confirm/"), "/confirm/"))
+        visitors[role].press(f"#confirm-form {SUBMIT}")
+    reviewer = visit(staff="en", size=(1280, 900))
+    reviewer.decide(gallery.people["asked"], "ask", reason="region-unclear", note="Қызылорда қаласы ма, облысы ма?")
+    reviewer.decide(gallery.people["declined"], "decline", reason="other", note="Позвоните нам, пожалуйста.\nСпасибо.")
+    for role in ("listed", "short", "unlisted", "withdrawn"):
+        reviewer.decide(gallery.people[role], "approve")
+    gallery.invitation = centre.invite("Ерке Нұрланқызы", "yerke@example.org", "kk")
+    for role, person in gallery.people.items():
+        gallery.personal[role] = link_in(gallery.postbox.wait(person.email, "/my/"), "/my/")
+    for role in ("listed", "short", "unlisted", "withdrawn"):
+        entry = link_in(gallery.postbox.wait(gallery.people[role].email, "/entries/"), "/entries/")
+        gallery.entry = entry if role == "listed" else gallery.entry
+        gallery.ended = entry
+    visitors["withdrawn"].open("/ru/my/withdraw/")
+    visitors["withdrawn"].press(f"#withdraw-form {SUBMIT}")
+    for role, part in (("asked", "?"), ("declined", "/sign/")):
+        gallery.postbox.wait(gallery.people[role].email, part)
+    visitors["listed"].until("/ru/registry/", "Ли Виктор", there=False)
+    for visitor in [*visitors.values(), reviewer]:
+        visitor.close()
+    return gallery
+
+
+def public_pages(gallery: Gallery, visit: Visit, lang: str) -> Iterator[Stop]:
+    """What is the same for everybody."""
+    visitor = visit(lang=lang)
+    for name, path in (
+        ("home", ""),
+        ("charter", "charter/"),
+        ("about", "about/"),
+        ("privacy", "privacy/"),
+        ("accessibility", "accessibility/"),
+        ("help", "help/"),
+        ("registry", "registry/"),
+        ("registry-filtered", "registry/?kind=party&region=almaty"),
+        ("region", "registry/kyzylorda/"),
+        ("region-empty", "registry/abai/"),
+    ):
+        visitor.open(f"/{lang}/{path}")
+        yield name, visitor
+    for name, entry in (("entry", gallery.entry), ("entry-ended", gallery.ended)):
+        visitor.open(entry.replace("/ru/", f"/{lang}/"))
+        yield name, visitor
+    visitor.close()
+
+
+def error_pages(visit: Visit, lang: str, instance: Path) -> Iterator[Stop]:
+    """Every page for something that went wrong; those that need a broken service are made and put in its place."""
+    app = create_app(make_settings(instance))
+    visitor = visit(lang=lang)
+    for status in PAGES:
+        with app.test_request_context(f"/{lang}/"):
+            body = error_page(status).get_data()
+        visitor.page.route("**/wrong/*", _answer_with(body))
+        visitor.open(f"/{lang}/wrong/{status}")
+        assert str(status) in visitor.main
+        yield f"error-{status}", visitor
+        visitor.page.unroute("**/wrong/*")
+    visitor.close()
+
+
+def _answer_with(body: bytes) -> Callable[[Route], None]:
+    headers = {"Content-Type": "text/html", "Content-Security-Policy": CONTENT_SECURITY_POLICY}
+
+    def answer(route: Route) -> None:
+        route.fulfill(status=200, body=body, headers=headers)
+
+    return answer
+
+
+def signing_pages(gallery: Gallery, visit: Visit, lang: str) -> Iterator[Stop]:
+    """From the form to the confirmed signature, and *my signature* in every state."""
+    visitor = visit(lang=lang)
+    visitor.open(f"/{lang}/sign/")
+    yield "sign", visitor
+    visitor.press(f"#sign-form {SUBMIT}")
+    yield "sign-errors", visitor
+    visitor.fill(Person(lang=lang, kind="party", affiliation="other", display="short"))
+    visitor.page.locator("[name=party_other]").fill("Жаңа партия")
+    yield "sign-filled", visitor
+    visitor.open(f"/{lang}/sign/check-mail/")
+    yield "check-mail", visitor
+    visitor.open(f"/{lang}/confirm/{'A' * 43}")
+    yield "link-ended", visitor
+    visitor.open(f"/{lang}/my/")
+    yield "link-needed", visitor
+    visitor.open(gallery.confirm_link.replace("/ru/", f"/{lang}/"))
+    yield "confirm-elsewhere", visitor
+    visitor.page.locator("[name=code]").fill("12")
+    visitor.press(f"#confirm-form {SUBMIT}")
+    yield "confirm-errors", visitor
+    used = link_in(gallery.postbox.wait(gallery.people["listed"].email, "/confirm/"), "/confirm/")
+    visitor.open(used.replace("/ru/", f"/{lang}/"))
+    yield "already-confirmed", visitor
+    visitor.close()
+    visitor = visit(lang=lang, state=gallery.signers["unconfirmed"])
+    visitor.open(gallery.confirm_link.replace("/ru/", f"/{lang}/"))
+    yield "confirm", visitor
+    visitor.close()
+    for role, link in gallery.personal.items():
+        visitor = visit(lang=lang)
+        visitor.open(link.replace("/ru/", f"/{lang}/"))
+        yield f"my-{role}", visitor
+        if role == "asked":
+            visitor.press(f"#answer-form {SUBMIT}")
+            yield "my-asked-errors", visitor
+        if role == "waiting":
+            visitor.open(f"/{lang}/my/edit/")
+            yield "edit", visitor
+            visitor.page.locator("[name=full_name]").fill("=1")
+            visitor.press(f"#edit-form {SUBMIT}")
+            yield "edit-errors", visitor
+            visitor.open(f"/{lang}/my/withdraw/")
+            yield "withdraw-elsewhere", visitor
+            visitor.press(f"#withdraw-form {SUBMIT}")
+            yield "withdraw-errors", visitor
+        visitor.close()
+    visitor = visit(lang=lang, state=gallery.signers["listed"])
+    visitor.open(gallery.personal["listed"].replace("/ru/", f"/{lang}/"))
+    visitor.open(f"/{lang}/my/withdraw/")
+    yield "withdraw", visitor
+    visitor.close()
+
+
+def staff_pages(gallery: Gallery, visit: Visit, lang: str) -> Iterator[Stop]:
+    """The way in, and the desk."""
+    member = gallery.centre.members[lang]
+    visitor = visit(lang=lang)
+    visitor.open("/staff/sign-in")
+    yield "staff-sign-in", visitor
+    visitor.press(f"#sign-in-form {SUBMIT}")
+    yield "staff-sign-in-errors", visitor
+    member.give_password(visitor)
+    yield "staff-second-factor", visitor
+    visitor.open("/staff/recovery-code")
+    yield "staff-recovery-code", visitor
+    visitor.open(gallery.invitation)
+    yield "staff-invitation", visitor
+    visitor.close()
+
+    visitor = visit(staff=lang)
+    for name, path in (
+        ("queue", "/staff/"),
+        ("queue-clarification", "/staff/?state=clarification"),
+        ("queue-held", "/staff/?state=held"),
+        ("staff-mail", "/staff/mail/"),
+        ("account", "/staff/account"),
+        ("change-password", "/staff/account/password"),
+        ("password-check", "/staff/password-check"),
+        ("second-factor-set-up", "/staff/second-factor/set-up"),
+    ):
+        visitor.open(path)
+        yield name, visitor
+    visitor.press(f"#set-up-form {SUBMIT}")
+    yield "second-factor-picture", visitor
+    visitor.open("/staff/recovery-codes")
+    yield "recovery-codes", visitor
+    visitor.press("#make-codes-form button")
+    yield "recovery-codes-shown", visitor
+    member.codes = visitor.page.locator("code[translate=no]").all_inner_texts()
+    visitor.press(f"#kept-form {SUBMIT}")
+    visitor.open_dossier(gallery.people["waiting"])
+    yield "dossier", visitor
+    visitor.page.locator("[name=action][value=decline]").check()
+    visitor.press(f".form:has([name=action]) {SUBMIT}")
+    yield "dossier-errors", visitor
+    visitor.page.locator("[name=decline_reason]").select_option("other")
+    visitor.page.locator("[name=note]").fill("Осы жерге ұзақ түсіндірме жазылады.")
+    visitor.press("[name=preview]")
+    yield "dossier-preview", visitor
+    visitor.open("/staff/?state=clarification")
+    visitor.press(visitor.page.locator(".desk-row a", has_text=gallery.people["asked"].surname))
+    yield "dossier-asked", visitor
+    visitor.close()

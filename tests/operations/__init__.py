@@ -1,0 +1,1 @@
+"""The verbs, each on a real database, both engines."""

@@ -1,0 +1,1 @@
+"""The nouns: what each audience is shown."""

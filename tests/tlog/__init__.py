@@ -1,0 +1,1 @@
+"""The log's bytes, against literal texts and published vectors."""
