@@ -315,6 +315,14 @@ def test_every_setting_explains_itself() -> None:
         assert line.default
 
 
+def test_the_readme_has_exactly_these_settings() -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8").splitlines()
+    shown = [line for line in readme if line.startswith("| `CHARTER_")]
+    assert shown == [
+        f"| `{line.variable}` | {line.type} | {line.default} | {line.help} |" for line in registry_of_settings()
+    ]
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "[::1]", "LocalHost"])
 def test_this_machine_is_recognised(host: str) -> None:
     assert is_loopback_host(host)

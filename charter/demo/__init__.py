@@ -14,8 +14,9 @@ from charter import clock, shipped
 from charter.demo.affiliations import Offer
 from charter.demo.database import date_edition, hasty_disk
 from charter.demo.people import Crowd
+from charter.demo.plan import Days, Plan, Terms
 from charter.demo.stage import MINUTE_OF_ROUND, SECOND_OF_ROUND, Stage
-from charter.demo.stories import Days, Plan, Terms, make_plan
+from charter.demo.stories import make_plan
 from charter.operations import staff
 from charter.queries import registry
 from charter.queries import signing as signing_queries

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from charter.demo.names import NATIONS
+from charter.demo.nations import NATIONS
 from charter.domain.text import clean_line
 
 WORDS_MAX_CHARS = 200

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final, NamedTuple
 
+from charter.demo.letters import romanise
+from charter.demo.nations import NATIONS, Nation
 from charter.domain.name import clean_name, clean_short_form, default_short_form
 
 WOMAN: Final = "woman"
@@ -42,7 +44,9 @@ def _words(text: str) -> tuple[Word, ...]:
     return tuple(Word(kk, ru or kk) for kk, _, ru in pairs)
 
 
-# ── Kazakhstan ───────────────────────────────────────────────────────────────────────────────────────────────────────
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
 
 _KAZAKH = {
     MAN: _words(
@@ -69,9 +73,10 @@ _KAZAKH_SURNAMES = _words(
     "Айтжанов Алдабергенов Амантаев Ахмедияров Әбдірешов/Абдрешов Әлжанов/Альжанов Бегімбетов/Бегимбетов Бейсенов "
     "Бекмағанбетов/Бекмаганбетов Досжанов Дүйсенов/Дюсенов Есенжолов Жақсыбаев/Жаксыбаев Жанғалиев/Жангалиев "
     "Жүнісбеков/Жунусбеков Ибраимов Исабаев Кәрімжанов/Каримжанов Қалиев/Калиев Қасенов/Касенов "
-    "Қожабеков/Кожабеков Қуантаев/Куантаев Мамырбаев Мұсабеков/Мусабеков Нұрғазин/Нургазин Оразалин Өмірзақов/Омирзаков "
-    "Рахимжанов Рысбаев Садуақасов/Садвакасов Сарсенов Сейдахметов Смағұлов/Смагулов Тілеубаев/Тлеубаев "
-    "Төребеков/Туребеков Темірханов/Темирханов Ұзақов/Узаков Үсенов/Усенов Хамзин Шәменов/Шаменов Ықыласов/Икласов"
+    "Қожабеков/Кожабеков Қуантаев/Куантаев Мамырбаев Мұсабеков/Мусабеков Нұрғазин/Нургазин Оразалин "
+    "Өмірзақов/Омирзаков Рахимжанов Рысбаев Садуақасов/Садвакасов Сарсенов Сейдахметов Смағұлов/Смагулов "
+    "Тілеубаев/Тлеубаев Төребеков/Туребеков Темірханов/Темирханов Ұзақов/Узаков Үсенов/Усенов Хамзин "
+    "Шәменов/Шаменов Ықыласов/Икласов"
 )
 _KAZAKH_BARE_SURNAMES = _words(
     "Әбілқас/Абилкас Жұмабек/Жумабек Қайырбек/Кайырбек Қуандық/Куандык Нұрғали/Нургали Оразбек Сәрсен/Сарсен "
@@ -90,29 +95,29 @@ _RUSSIAN = {
         "Маргарита Марина Мария Надежда Наталья Нина Оксана Ольга Полина Раиса Светлана София Тамара Татьяна Юлия Яна"
     ),
 }
-_RUSSIAN_PATRONYMICS = (
+_RUSSIAN_PATRONYMICS = _list(
     "Александрович Алексеевич Андреевич Борисович Васильевич Викторович Владимирович Геннадьевич Григорьевич "
     "Дмитриевич Евгеньевич Иванович Игоревич Михайлович Николаевич Олегович Павлович Петрович Сергеевич Фёдорович "
     "Юрьевич Яковлевич"
-).split()
-_RUSSIAN_SURNAMES = (
+)
+_RUSSIAN_SURNAMES = _list(
     "Агапов Беляшин Бондаренко Вахрушин Веретенников Гордиенко Дорофеев Ермолаев Журавихин Зимин Игнатенко Калугин "
     "Коваленко Корзун Кудряшин Лаптев Лисовенко Мельничук Меркулов Незванов Остапчук Овсянкин Панфёров Пестряков "
     "Рожнов Рябинский Селиванов Сидоренко Сухоруков Терехин Ткаченко Усольцев Филиппенко Хромов Черкашин Шиманчук "
     "Щеглов Юдин Ярцев Яценко"
-).split()
-_GERMAN_SURNAMES = (
+)
+_GERMAN_SURNAMES = _list(
     "Бауэр Вайсгербер Вебер Гергерт Гофманн Дик Кайзер Келлер Лоренц Майер Рейнгардт Фогель Шмидт Штайнбах "
     "Эрлих Эйснер Бехтольд"
-).split()
-_GERMAN_PATRONYMICS = "Генрихович Эдуардович Фридрихович Карлович Рудольфович Артурович".split()
-_KOREAN_SURNAMES = "Ан Ким Кан Ли Лигай Магай Нам Ногай Огай Пак Хван Хегай Цой Шегай Югай".split()
+)
+_GERMAN_PATRONYMICS = _list("Генрихович Эдуардович Фридрихович Карлович Рудольфович Артурович")
+_KOREAN_SURNAMES = _list("Ан Ким Кан Ли Лигай Магай Нам Ногай Огай Пак Хван Хегай Цой Шегай Югай")
 _TATAR = {
     MAN: _words("Айдар Ильдар Ильнур Камиль Рамиль Рафаэль Ринат Фарит"),
     WOMAN: _words("Венера Гульнара Гузель Лилия Наиля Рамиля Резеда Фарида"),
 }
-_TATAR_SURNAMES = "Бикмуллин Валиахметов Гайнутдинов Зиганшин Мингазов Сабиров Хабибуллин Шарафутдинов".split()
-_TATAR_PATRONYMICS = "Анварович Ильдарович Камилевич Маратович Равилевич Ринатович Талгатович Фаритович".split()
+_TATAR_SURNAMES = _list("Бикмуллин Валиахметов Гайнутдинов Зиганшин Мингазов Сабиров Хабибуллин Шарафутдинов")
+_TATAR_PATRONYMICS = _list("Анварович Ильдарович Камилевич Маратович Равилевич Ринатович Талгатович Фаритович")
 
 _UYGHUR = {
     MAN: _words("Абдукерим Азат Алимжан Батур Долқун/Долкун Мурадил Рустам Турғанжан/Турганжан Шавкат Шухрат"),
@@ -129,8 +134,7 @@ _UYGHUR_FATHERS = _words("Азат Алимжан Батур Рустам Шав
 _UZBEK = {
     MAN: _words("Ақмал/Акмаль Баходир Дилшод Жаҳонгир/Жахонгир Илҳом/Илхом Отабек Равшан Тоҳир/Тахир Фаррух Шерзод"),
     WOMAN: _words(
-        "Гулнора Дилноза Дилфуза Зулфия Камола Мавлюда Муаттар Насиба Нигора Озода Саодат Умида Феруза "
-        "Шаҳноза/Шахноза"
+        "Гулнора Дилноза Дилфуза Зулфия Камола Мавлюда Муаттар Насиба Нигора Озода Саодат Умида Феруза Шаҳноза/Шахноза"
     ),
 }
 _UZBEK_SURNAMES = _words(
@@ -138,11 +142,6 @@ _UZBEK_SURNAMES = _words(
     "Холматов Эргашев Ўринов/Уринов Ғаниев/Ганиев"
 )
 _UZBEK_FATHERS = _words("Баходир Дилшод Илҳом/Илхом Отабек Равшан Шерзод Эргаш")
-_UZBEK_LATIN = {
-    MAN: "Akmal Bahodir Jahongir Oʻktam Otabek Sherzod Toʻlqin Ulugʻbek".split(),
-    WOMAN: "Dilnoza Gulnora Moʻtabar Nigora Oygul Saodat Shahnoza Zulfiya".split(),
-}
-_UZBEK_LATIN_SURNAMES = "Gʻaniyev Holmatov Nishonov Oʻrinov Toshmatov Yoʻldoshev Boʻriyev Ergashev".split()
 
 
 def _feminine(surname: str) -> str:
@@ -274,9 +273,7 @@ def _uyghur(dice: Random, sex: str, language: str) -> Name:
 
 def _uzbek(dice: Random, sex: str, language: str) -> Name:
     if language == "en" or dice.random() < 0.12:
-        given = dice.choice(_UZBEK_LATIN[sex])
-        surname = dice.choice(_UZBEK_LATIN_SURNAMES) + ("a" if sex == WOMAN else "")
-        return _short(dice, f"{given} {surname}", given=given, surname=surname)
+        return _of_nation(dice, NATIONS["uz"], sex)
     given = _first(dice, _UZBEK, sex).in_(language)
     surname = _surname(dice.choice(_UZBEK_SURNAMES).in_(language), sex)
     father = dice.choice(_UZBEK_FATHERS)
@@ -286,163 +283,6 @@ def _uzbek(dice: Random, sex: str, language: str) -> Name:
     patronymic = _russian_patronymic(father.ru)
     text = f"{surname} {given} {_daughter(patronymic) if sex == WOMAN else patronymic}"
     return _short(dice, text, given=given, surname=surname)
-
-
-# ── abroad ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True)
-class Nation:
-    """Where a mission's observers come from. state: its name by language. Surnames of women only where they differ."""
-
-    state: dict[str, str]
-    men: tuple[str, ...]
-    women: tuple[str, ...]
-    surnames: tuple[str, ...]
-    womens_surnames: tuple[str, ...] = ()
-    is_surname_first: bool = False
-    language: str = "en"
-
-
-def _listed(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(","))
-
-
-NATIONS: Final[dict[str, Nation]] = {
-    "pl": Nation(
-        {"kk": "Польша Республикасы", "ru": "Республика Польша", "en": "Republic of Poland"},
-        _listed("Łukasz, Wojciech, Paweł, Grzegorz, Sławomir"),
-        _listed("Małgorzata, Agnieszka, Elżbieta, Zofia, Bożena"),
-        _listed("Dąbek, Gąsiorek, Kołodziejak, Śliwka, Źrebiec"),
-    ),
-    "de": Nation(
-        {"kk": "Германия Федеративтік Республикасы", "ru": "Федеративная Республика Германия", "en": "Germany"},
-        _listed("Jürgen, Günter, Matthias, Sönke, Hans-Jörg"),
-        _listed("Käthe, Friederike, Anneliese, Bärbel, Ann-Kathrin"),
-        _listed("Böttger, Grünewald, Köhlmann, Schäfermeier, Weißbach"),
-    ),
-    "tr": Nation(
-        {"kk": "Түркия Республикасы", "ru": "Турецкая Республика", "en": "Republic of Türkiye"},
-        _listed("Çağlar, Gökhan, İlker, Serdar, Uğur"),
-        _listed("Ayşe, Gülşah, Elif, Şeyma, Özge"),
-        _listed("Çelikkol, Kılıçoğlu, Öztekin, Şahinbaş, Yıldıran"),
-    ),
-    "es": Nation(
-        {"kk": "Испания Корольдігі", "ru": "Королевство Испания", "en": "Kingdom of Spain"},
-        _listed("Andrés, Íñigo, José Luis, Joaquín"),
-        _listed("Begoña, Inés, María José, Rocío"),
-        _listed("Gómez Ibáñez, Peñalver Núñez, Zúñiga Marín, Echevarría Peña"),
-    ),
-    "fr": Nation(
-        {"kk": "Франция Республикасы", "ru": "Французская Республика", "en": "French Republic"},
-        _listed("Benoît, François, Jérôme, Rémi"),
-        _listed("Anaïs, Clémence, Hélène, Maëlle"),
-        _listed("Béranger, Châtelain, D'Aubremont, Lefèvre-Garnier"),
-    ),
-    "se": Nation(
-        {"kk": "Швеция Корольдігі", "ru": "Королевство Швеция", "en": "Kingdom of Sweden"},
-        _listed("Björn, Håkan, Åke"),
-        _listed("Åsa, Märta, Linnéa"),
-        _listed("Åkerlind, Sjölander, Lövdahl"),
-    ),
-    "no": Nation(
-        {"kk": "Норвегия Корольдігі", "ru": "Королевство Норвегия", "en": "Kingdom of Norway"},
-        _listed("Øyvind, Bjørnar, Sindre"),
-        _listed("Åshild, Solveig, Bjørg"),
-        _listed("Brekkhus, Øvregård, Tveitås"),
-    ),
-    "cz": Nation(
-        {"kk": "Чех Республикасы", "ru": "Чешская Республика", "en": "Czech Republic"},
-        _listed("Jiří, Ondřej, Tomáš"),
-        _listed("Božena, Jiřina, Markéta"),
-        _listed("Dvořáček, Hřebík, Šimůnek"),
-        _listed("Dvořáčková, Hřebíková, Šimůnková"),
-    ),
-    "hu": Nation(
-        {"kk": "Мажарстан", "ru": "Венгрия", "en": "Hungary"},
-        _listed("Gergő, László, Zsolt"),
-        _listed("Ágnes, Zsófia, Emőke"),
-        _listed("Kőszegi, Tóthfalusi, Vörösházi"),
-    ),
-    "lv": Nation(
-        {"kk": "Латвия Республикасы", "ru": "Латвийская Республика", "en": "Republic of Latvia"},
-        _listed("Ģirts, Jānis, Kārlis"),
-        _listed("Līga, Žanete, Dzidra"),
-        _listed("Celmiņš, Kļaviņš, Rudzītis"),
-        _listed("Celmiņa, Kļaviņa, Rudzīte"),
-    ),
-    "ro": Nation(
-        {"kk": "Румыния", "ru": "Румыния", "en": "Romania"},
-        _listed("Ionuț, Ștefan, Răzvan"),
-        _listed("Ioana, Mălina, Ruxandra"),
-        _listed("Brătescu, Mureșanu, Țurcan"),
-    ),
-    "is": Nation(
-        {"kk": "Исландия", "ru": "Исландия", "en": "Iceland"},
-        _listed("Sigurður, Þorgeir"),
-        _listed("Þórdís, Ásta"),
-        _listed("Ármannsson, Hallgeirsson"),
-        _listed("Ármannsdóttir, Hallgeirsdóttir"),
-    ),
-    "gb": Nation(
-        {"kk": "Ұлыбритания", "ru": "Великобритания", "en": "United Kingdom"},
-        _listed("Alistair, Oliver, Rhys"),
-        _listed("Harriet, Philippa, Siân"),
-        _listed("Ashcombe, Penrose-Hyde, O'Dunnigan"),
-    ),
-    "az": Nation(
-        {"kk": "Әзербайжан Республикасы", "ru": "Азербайджанская Республика", "en": "Republic of Azerbaijan"},
-        _listed("Elçin, Vüqar, Rəşad"),
-        _listed("Günel, Şəfəq, Ülviyyə"),
-        _listed("Hüseynzadə, Məmmədli, Əliyarlı"),
-    ),
-    "jp": Nation(
-        {"kk": "Жапония", "ru": "Япония", "en": "Japan"},
-        _listed("Kenji, Shōta"),
-        _listed("Yūko, Haruka"),
-        _listed("Hirabayashi, Ōmori"),
-    ),
-    "vn": Nation(
-        {"kk": "Вьетнам", "ru": "Вьетнам", "en": "Viet Nam"},
-        _listed("Quốc Bảo, Văn Hậu"),
-        _listed("Thị Hạnh, Thu Hường"),
-        _listed("Nguyễn, Trần"),
-        is_surname_first=True,
-    ),
-    "uz": Nation(
-        {"kk": "Өзбекстан Республикасы", "ru": "Республика Узбекистан", "en": "Republic of Uzbekistan"},
-        tuple(_UZBEK_LATIN[MAN]),
-        tuple(_UZBEK_LATIN[WOMAN]),
-        tuple(_UZBEK_LATIN_SURNAMES),
-        tuple(surname + "a" for surname in _UZBEK_LATIN_SURNAMES),
-    ),
-    "kg": Nation(
-        {"kk": "Қырғыз Республикасы", "ru": "Кыргызская Республика", "en": "Kyrgyz Republic"},
-        _listed("Айбек, Нурдин, Тилек, Эмилбек"),
-        _listed("Айзада, Жылдыз, Каныкей, Чолпон"),
-        _listed("Дүйшөев, Жолдошбеков, Төрөгелдиев, Ысманов"),
-        _listed("Дүйшөева, Жолдошбекова, Төрөгелдиева, Ысманова"),
-        is_surname_first=True,
-        language="ru",
-    ),
-    "by": Nation(
-        {"kk": "Беларусь Республикасы", "ru": "Республика Беларусь", "en": "Republic of Belarus"},
-        _listed("Алесь, Виталий, Янка, Станислав"),
-        _listed("Алеся, Оксана, Янина, Светлана"),
-        _listed("Вашкевич, Гринюк, Кацубо, Мядель"),
-        is_surname_first=True,
-        language="ru",
-    ),
-    "tj": Nation(
-        {"kk": "Тәжікстан Республикасы", "ru": "Республика Таджикистан", "en": "Republic of Tajikistan"},
-        _listed("Далер, Сомон, Фирӯз"),
-        _listed("Мижгона, Нилуфар, Фарзона"),
-        _listed("Ҳакимпур, Қосимзода, Ҷӯраев"),
-        _listed("Ҳакимпур, Қосимзода, Ҷӯраева"),
-        is_surname_first=True,
-        language="ru",
-    ),
-}
 
 
 def _of_nation(dice: Random, nation: Nation, sex: str) -> Name:
@@ -470,30 +310,3 @@ def invent_name(dice: Random, origin: str, *, language: str) -> Name:
     if origin in NATIONS:
         return _of_nation(dice, NATIONS[origin], sex)
     return _DOMESTIC[origin](dice, sex, language)
-
-
-# ── Latin letters ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-_LATIN = {
-    **dict(zip("абвгдезийклмнопрстуфыэәғқңөұүһіўҳҷӯ", "abvgdeziiklmnoprstufyeagknouuhiuhju", strict=True)),
-    "ё": "yo",
-    "ж": "zh",
-    "х": "kh",
-    "ц": "ts",
-    "ч": "ch",
-    "ш": "sh",
-    "щ": "shch",
-    "ъ": "",
-    "ь": "",
-    "ю": "yu",
-    "я": "ya",
-}
-
-
-def romanise(text: str) -> str:
-    """Cyrillic in Latin letters as passports write it; everything else as it is."""
-    out = []
-    for character in text:
-        latin = _LATIN.get(character.lower(), character)
-        out.append(latin.capitalize() if character.isupper() else latin)
-    return "".join(out)

@@ -9,7 +9,9 @@ from random import Random
 from typing import Final
 
 from charter.demo.affiliations import Offer, choose_affiliation, choose_nation
-from charter.demo.names import NATIONS, invent_name, romanise
+from charter.demo.letters import romanise
+from charter.demo.names import invent_name
+from charter.demo.nations import NATIONS
 from charter.domain.email import EmailAddress, clean_email
 from charter.operations.steps import Details
 
@@ -155,4 +157,6 @@ _BARE = str.maketrans({"ł": "l", "ø": "o", "ı": "i", "ə": "a", "ß": "ss", "
 def _plain(name: str) -> str:
     """Lower-case ASCII letters and spaces, for the part of an address before the @."""
     lowered = unicodedata.normalize("NFKD", romanise(name).lower()).translate(_BARE)
-    return "".join(character for character in lowered if character.isascii() and (character.isalpha() or character == " "))
+    return "".join(
+        character for character in lowered if character.isascii() and (character.isalpha() or character == " ")
+    )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from charter import shipped
-from charter.demo.stories import Act, Plan
+from charter.demo.plan import Act, Plan
 from charter.domain import consent as consents
 from charter.domain import token as tokens
 from charter.domain.consent import CONSENT_KINDS, Operator

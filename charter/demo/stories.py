@@ -1,4 +1,4 @@
-"""What happens to each invented signatory: which stories are told, how often, and when each of their acts takes place.
+"""What happens to each invented signatory: which stories are told, and when each of their acts takes place.
 
 Everything is decided before anything is written, by the dice alone, so that the same number of signatories on the same
 day gives the same registry. Acts of the past lie in the first 48 minutes of an hour: `stage.py` publishes and
@@ -8,151 +8,22 @@ delivers at the end of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, time, timedelta
+from dataclasses import replace
+from datetime import date, datetime, time, timedelta
+from functools import partial
 from random import Random
-from typing import Final
 
-from charter.demo.people import Crowd, Person
+from charter.demo.people import Crowd
+from charter.demo.plan import ENOUGH_FOR_ALL, MOST_UNUSUAL, OPEN_DAYS, SHARES, Act, Days, Plan, Terms, TooLateError
 from charter.demo.words import OTHER_REASON, QUESTIONS
-from charter.domain.calendar import TIME_ZONE, due_on, is_working_day, local_date
-from charter.domain.reasons import reasons_for
+from charter.domain.calendar import TIME_ZONE, local_date
 
-#: How far back the first signature lies.
-OPEN_DAYS = 150
 #: The part of an hour in which things happen.
 ACT_MINUTES = 48
 #: When the Centre decides.
 SITTING_HOURS = (11, 16)
 #: The time before the present in which the last acts lie; their mail is left to the worker.
 LAST_MINUTES = 40
-#: With fewer, only some stories are told.
-ENOUGH_FOR_ALL = 60
-#: Most of the signatories whose story is another than the plain one.
-MOST_UNUSUAL = 0.66
-
-
-@dataclass(frozen=True)
-class Act:
-    """One thing somebody does. verb: a method of `stage.Stage`; signer: place in the plan's people."""
-
-    at: datetime
-    signer: int
-    verb: str
-    reason: str | None = None
-    words: str | None = None
-
-
-@dataclass
-class Plan:
-    """people: one for each signature. past: in order of time; last: the present moments, in order."""
-
-    people: list[Person] = field(default_factory=list)
-    past: list[Act] = field(default_factory=list)
-    last: list[Act] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What the settings say about time and mailboxes."""
-
-    answer_due_working_days: int
-    confirm_link_days: int
-    code_minutes: int
-    people_per_mailbox: int
-    undo_seconds: int
-    holidays: frozenset[date]
-
-
-class _TooLateError(Exception):
-    """The story would end after the past does."""
-
-
-class Days:
-    """The days of the demonstration in Kazakhstan's time, up to the one it is made on."""
-
-    def __init__(self, now: datetime, terms: Terms) -> None:
-        self.now = now
-        self.today = local_date(now)
-        self.opened_on = self.today - timedelta(days=OPEN_DAYS)
-        self._terms = terms
-
-    def at(self, day: date, hour: int, minute: int, second: int) -> datetime:
-        """An instant of the past; raises _TooLateError for one of today or later."""
-        if day >= self.today:
-            raise _TooLateError
-        return datetime.combine(day, time(hour, minute, second), TIME_ZONE).astimezone(UTC)
-
-    def is_working_day(self, day: date) -> bool:
-        """Whether the Centre works."""
-        return is_working_day(day, holidays=self._terms.holidays)
-
-    def due_on(self, day: date) -> date:
-        """When an answer is due to what is confirmed on this day."""
-        noon = datetime.combine(day, time(12), TIME_ZONE)
-        return due_on(noon, working_days=self._terms.answer_due_working_days, holidays=self._terms.holidays)
-
-    def back(self, days: int) -> date:
-        """So many days ago, but not before the opening."""
-        return max(self.today - timedelta(days=days), self.opened_on)
-
-    def due_between(self, first: date, last: date) -> list[date]:
-        """Past days whose confirmations are due on the first day, the last or between."""
-        days = (self.today - timedelta(days=back) for back in range(1, OPEN_DAYS))
-        return [day for day in days if first <= self.due_on(day) <= last]
-
-    def next_working_day(self) -> date:
-        """Today, or the first working day after it."""
-        day = self.today
-        while not self.is_working_day(day):
-            day += timedelta(days=1)
-        return day
-
-
-@dataclass(frozen=True)
-class Share:
-    """How often a story is told: once at least where there is room. rows: signatures that it takes."""
-
-    story: str
-    part: float
-    rows: int = 1
-
-
-_DECLINES = tuple(Share(f"declined {reason.code}", 0.004) for reason in reasons_for("decline"))
-
-#: All but the plain one, in the order in which a small demonstration can afford them.
-_SHARES: Final = (
-    Share("waiting", 0.03),
-    Share("question open", 0.006),
-    Share("withdrawn", 0.02),
-    Share("overdue", 0.002),
-    Share("due next", 0.004),
-    _DECLINES[0],
-    Share("just signed", 0),
-    Share("answered", 0.03),
-    Share("answer came back", 0.005),
-    Share("corrected", 0.015),
-    Share("signed twice", 0.008, rows=2),
-    Share("unconfirmed", 0.012),
-    Share("link ended", 0.02),
-    *_DECLINES[1:],
-    Share("just confirmed", 0),
-    Share("just asked", 0),
-    Share("just declined", 0),
-    Share("just approved", 0),
-    Share("just withdrawn", 0),
-    Share("just signed", 0),
-    Share("just signed", 0),
-    Share("just signed again", 0),
-    Share("held", 0.003),
-    Share("released", 0.003),
-    Share("undeliverable", 0.002),
-    Share("undone", 0.004),
-    Share("answered by telephone", 0.003),
-    Share("withdrawn early", 0.006),
-    Share("signed again", 0.004),
-    Share("just asked for a code", 0),
-)
 
 
 def make_plan(dice: Random, crowd: Crowd, count: int, *, days: Days, terms: Terms) -> Plan:
@@ -199,17 +70,17 @@ class _Narrator:
     def tell(self, count: int) -> Plan:
         budget = int(count * MOST_UNUSUAL) if count >= ENOUGH_FOR_ALL else count // 2
         told = {}
-        for place, share in enumerate(_SHARES):
+        for place, share in enumerate(SHARES):
             rows = share.rows * max(1, round(count * share.part / share.rows))
             if rows <= budget:
                 told[place] = rows // share.rows
                 budget -= rows
-        unusual = sum(_SHARES[place].rows * times for place, times in told.items())
+        unusual = sum(SHARES[place].rows * times for place, times in told.items())
         for _ in range(count - unusual):
             self._published()
         shared = []
         for place, times in told.items():
-            story = _SHARES[place].story
+            story = SHARES[place].story
             if story in ("held", "released"):
                 shared += [story] * times
             elif story.startswith("declined "):
@@ -272,7 +143,7 @@ class _Narrator:
             latest = max(last - timedelta(days=attempt // 8), self.days.opened_on)
             try:
                 told = acts(self._signing_time(min(first, latest), latest))
-            except _TooLateError:
+            except TooLateError:
                 continue
             self.plan.past += told
             return told
@@ -383,7 +254,7 @@ class _Narrator:
             asking = leaving.replace(minute=ACT_MINUTES - 1, second=self.dice.randrange(60))
             using = asking.replace(minute=0) + timedelta(hours=1, minutes=1)
             if local_date(using) >= self.days.today:
-                raise _TooLateError
+                raise TooLateError
             return [*told, Act(asking, signer, "ask_for_code"), Act(using, signer, "withdraw_with_code")]
 
         self._tell(*self._any_day(), acts)
@@ -489,9 +360,12 @@ class _Narrator:
                 self.plan.people[signer] = replace(self.plan.people[signer], email=office)
                 if story == "held":
                     first = max(full_from, self.days.back(20))
-                    self._tell(first, self.days.back(1), lambda at, who=signer: [Act(at, who, "sign_held")])
+                    self._tell(first, self.days.back(1), partial(self._set_aside, signer))
                 else:
-                    self._tell(full_from, self.days.back(2), lambda at, who=signer: self._released(who, at))
+                    self._tell(full_from, self.days.back(2), partial(self._released, signer))
+
+    def _set_aside(self, signer: int, signed_at: datetime) -> list[Act]:
+        return [Act(signed_at, signer, "sign_held")]
 
     def _released(self, signer: int, signed_at: datetime) -> list[Act]:
         release = Act(self._deciding_time(signed_at), signer, "release")
@@ -512,15 +386,19 @@ class _Narrator:
         """Evenly over the minutes before the present, but not before today began."""
         midnight = datetime.combine(self.days.today, time(0), TIME_ZONE)
         span = min(timedelta(minutes=LAST_MINUTES), self.days.now - midnight)
-        step = span / (len(self.plan.last) + 1)
+        step = span.total_seconds() / (len(self.plan.last) + 1)
         self.plan.last = [
-            replace(act, at=self.days.now - span + step * place) for place, act in enumerate(self.plan.last, start=1)
+            replace(act, at=self.days.now - span + timedelta(seconds=int(step * place)))
+            for place, act in enumerate(self.plan.last, start=1)
         ]
 
     def _just_signed(self) -> None:
         self._now(self._somebody(), "sign")
 
     def _just_confirmed(self) -> None:
+        if self.terms.confirm_link_days < 2:
+            self._just_signed()  # yesterday's link may have ended
+            return
         signer = self._somebody()
         self._tell(self.days.back(1), self.days.back(1), lambda at: [Act(at, signer, "sign")])
         self._now(signer, "confirm")

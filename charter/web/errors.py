@@ -95,6 +95,8 @@ def error_page(status: int, original: HTTPException | None = None) -> Response:
     body = render_template(
         "errors/error.html",
         lang=g.lang,
+        canonical=None,
+        alternates=[],
         status=status,
         title=page.title,
         explanation=page.explanation,

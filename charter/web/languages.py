@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Flask, current_app, g, has_request_context, request, session, url_for
-from werkzeug.routing import BaseConverter
+from werkzeug.routing import BaseConverter, IntegerConverter, Map
 
 from charter.i18n import LANGUAGES, current_language, preferred_language
 
@@ -26,6 +26,13 @@ class SlugConverter(BaseConverter):
     """Lower-case words with hyphens: regions, editions."""
 
     regex = "[a-z0-9]+(?:-[a-z0-9]+)*"
+
+
+class RowConverter(IntegerConverter):
+    """A row's number; one that no database of ours could hold is an unknown address."""
+
+    def __init__(self, map: Map) -> None:
+        super().__init__(map, max=2**53 - 1)
 
 
 def _take_language(endpoint: str | None, values: dict[str, Any] | None) -> None:
@@ -67,7 +74,7 @@ def _page_addresses() -> dict[str, Any]:
 
 def init_app(app: Flask) -> None:
     """Converters, and the language of every request."""
-    app.url_map.converters.update(lang=LanguageConverter, entry=EntryConverter, slug=SlugConverter)
+    app.url_map.converters.update(lang=LanguageConverter, entry=EntryConverter, slug=SlugConverter, row=RowConverter)
     app.url_value_preprocessor(_take_language)
     app.url_defaults(_give_language)
     app.context_processor(_page_addresses)

@@ -15,6 +15,7 @@ blueprint = Blueprint("registry", __name__)
 
 #: Numbers beyond this are mistyped, and would not fit the database's integers.
 MOST_NUMBER = 10**15
+MOST_DIGITS = 16
 
 
 def _number(name: str) -> int | None:
@@ -22,7 +23,8 @@ def _number(name: str) -> int | None:
     raw = request.args.get(name)
     if raw is None:
         return None
-    if not (raw.isascii() and raw.isdigit()) or int(raw[:20]) > MOST_NUMBER:
+    # The length first: int() itself refuses thousands of digits.
+    if not (raw.isascii() and raw.isdigit()) or len(raw) > MOST_DIGITS or int(raw) > MOST_NUMBER:
         abort(404)
     return int(raw)
 

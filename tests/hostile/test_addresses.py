@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import quote, quote_from_bytes
 
 import pytest
-from flask import Flask
 from werkzeug.routing import Rule
 
 from tests.hostile.values import ALL
@@ -42,7 +41,7 @@ def path_of(template: str, rule: Rule, argument: str, value: bytes) -> str:
     return template.replace(f"~{argument}~", quote_from_bytes(value, safe="%"))
 
 
-def template_of(app: Flask, rule: Rule, values: dict[str, Any]) -> dict[str, str]:
+def template_of(rule: Rule, values: dict[str, Any]) -> dict[str, str]:
     """argument → the address with a mark in its place."""
     found = {}
     for argument in rule.arguments:
@@ -66,7 +65,9 @@ def test_no_parameter_of_a_path_breaks_the_service_or_changes_anything(world: Wo
     for rule in rules(world.app, method):
         who = "staff" if rule.rule.startswith("/staff") else ""
         values = world.values(rule) if rule.endpoint != "staff_auth.invitation" else {"token": "unknown"}
-        for argument, template in template_of(world.app, rule, values).items():
+        for argument, template in template_of(rule, values).items():
+            if argument == "lang" and rule.endpoint not in {"public.home", "signing.sign"}:
+                continue  # one converter for all; two addresses stand for the rest
             for kind, value in SEGMENTS.items():
                 path = path_of(template, rule, argument, value)
                 data = {"csrf_token": token[who], "lang": "ru"} if method == "POST" else None

@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flask import Flask, url_for
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from time_machine import Traveller as Clock
 from werkzeug.routing import Rule
 
 from charter.domain import token as tokens
-from charter.models.base import Base, db
+from charter.models.base import Base, db, writing
 from charter.models.decision import Decision
 from charter.models.outbox import Message
 from charter.models.registry import PublicEntry
@@ -97,6 +97,10 @@ class World:
     def tell(self) -> None:
         """Everything that happened before the test begins."""
         self.desk = Desk(self.app, "Бруно Сейітов", "bruno@example.org")
+        with self.app.app_context(), writing():
+            hashed = factors.hashed(PASSWORD)
+            db.session.execute(update(StaffAccount).where(StaffAccount.id == self.desk.id).values(password=hashed))
+            db.session.commit()
         amina = self._join("amina", "Әмина Серікқызы Оспанова")
         self._join("erlan", "Ерлан Қуанышұлы Бекенов", display="unlisted", organisation="Ерлан достары", region="KZ-71")
         self._join("maria", "Мария Петрова", kind="party", party="amanat", display="short", short_name="Мария П.")

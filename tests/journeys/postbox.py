@@ -40,7 +40,9 @@ class Postbox:
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
         """Takes a mail in."""
-        message = email.message_from_bytes(envelope.content or b"", policy=email.policy.default)
+        # Lines end as they do in a file: the line breaks of the wire would stay in the text of 7-bit mails only.
+        content = (envelope.original_content or b"").replace(b"\r\n", b"\n")
+        message = email.message_from_bytes(content, policy=email.policy.default)
         assert isinstance(message, EmailMessage)
         with self._arrival:
             self.mails += [(address, message) for address in envelope.rcpt_tos]
@@ -62,6 +64,12 @@ class Postbox:
                 left = give_up - time.monotonic()
                 assert left > 0, f"No mail with {part!r} for {address}; there are {[str(m) for m in self.to(address)]}"
                 self._arrival.wait(left)
+
+    def nth(self, address: str, place: int) -> EmailMessage:
+        """The mail to this address after `place` others, whatever is in it."""
+        with self._arrival:
+            assert self._arrival.wait_for(lambda: len(self.to(address)) > place, PATIENCE_SECONDS), address
+            return self.to(address)[place]
 
 
 def links_of(message: EmailMessage) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -125,9 +126,13 @@ def error_pages(visit: Visit, lang: str, instance: Path) -> Iterator[Stop]:
     """Every page for something that went wrong; those that need a broken service are made and put in its place."""
     app = create_app(make_settings(instance))
     visitor = visit(lang=lang)
+    visitor.open(f"/{lang}/about/")
+    found = re.search(r"/static/\w+/", visitor.page.content())
+    assert found
     for status in PAGES:
         with app.test_request_context(f"/{lang}/"):
-            body = error_page(status).get_data()
+            # The running service may have been started before somebody wrote in static/.
+            body = re.sub(rb"/static/\w+/", found[0].encode(), error_page(status).get_data())
         visitor.page.route("**/wrong/*", _answer_with(body))
         visitor.open(f"/{lang}/wrong/{status}")
         assert str(status) in visitor.main

@@ -157,14 +157,14 @@ class Visitor:
         return self.page.locator("main").inner_text()
 
     def until(self, path: str, words: str, *, there: bool = True) -> None:
-        """Loads a page until it holds these words (or no longer does): a browser keeps public pages for seconds."""
+        """Loads a page anew until it holds these words, or no longer does."""
         give_up = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            self.open(path)
-            if (words in self.main) is there:
-                return
+        self.open(path)
+        while (words in self.main) is not there:
             assert time.monotonic() < give_up, f"{words!r} {'not yet' if there else 'still'} at {path}: {self.main}"
-            self.page.wait_for_timeout(250)
+            self.page.wait_for_timeout(100)
+            self.page.reload()
+        self.check()
 
     # ── an observer ──────────────────────────────────────────────────────────────────────────────────────────────────
 

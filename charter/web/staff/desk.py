@@ -87,7 +87,7 @@ def _undo_offer() -> queries.UndoOffer | None:
     return queries.find_undo_offer(decision_id, staff_id=current_staff().id, now=clock.now())
 
 
-@blueprint.get("/review/<int:signature_id>/")
+@blueprint.get("/review/<row:signature_id>/")
 @staff_required
 def dossier(signature_id: int) -> str:
     """One application: what was written, what the public would see, history, decision."""
@@ -97,7 +97,7 @@ def dossier(signature_id: int) -> str:
 
 
 def _get_dossier(signature_id: int) -> Dossier:
-    found = queries.find_dossier(signature_id, current_language()) if signature_id < 2**53 else None
+    found = queries.find_dossier(signature_id, current_language())
     if found is None:
         abort(404)
     return found
@@ -128,7 +128,7 @@ def preview_mail(found: Dossier, *, action: str, reason: str | None, note: str |
     return mail.compose(_MAILS[action], language=found.language, values=values, links=links, settings=settings)
 
 
-@blueprint.post("/review/<int:signature_id>/")
+@blueprint.post("/review/<row:signature_id>/")
 @staff_required
 def decide(signature_id: int) -> BaseResponse | str | tuple[str, int]:
     """Shows the mail, or decides; the next application follows."""
@@ -173,7 +173,7 @@ def _told_meanwhile(signature_id: int, error: DecidedMeanwhileError) -> str:
     return _dossier_page(found, form, meanwhile=words)
 
 
-@blueprint.post("/decisions/<int:decision_id>/undo")
+@blueprint.post("/decisions/<row:decision_id>/undo")
 @staff_required
 def undo(decision_id: int) -> BaseResponse:
     """Takes back one's own decision while its seconds last."""
@@ -187,7 +187,7 @@ def undo(decision_id: int) -> BaseResponse:
     return redirect(url_for("staff.dossier", signature_id=signature_id), code=303)
 
 
-@blueprint.post("/review/<int:signature_id>/release")
+@blueprint.post("/review/<row:signature_id>/release")
 @staff_required
 def release(signature_id: int) -> BaseResponse:
     """Lets a signature that was set aside go on to its confirmation."""
@@ -214,7 +214,7 @@ def mail_page() -> str:
     )
 
 
-@blueprint.post("/mail/<int:message_id>/retry")
+@blueprint.post("/mail/<row:message_id>/retry")
 @staff_required
 def retry_mail(message_id: int) -> BaseResponse:
     """Sends a mail that failed once more."""
