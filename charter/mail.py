@@ -124,9 +124,10 @@ def render(mail: Mail, *, key: bytes, settings: Settings) -> EmailMessage:
     message["Message-ID"] = f"<{mail.uid}@{domain or urlsplit(settings.public_url).hostname}>"
     message["Auto-Submitted"] = "auto-generated"
     message["X-Auto-Response-Suppress"] = "All"
-    message["Content-Language"] = mail.language
     message.set_content(words.text)
     message.add_alternative(html, subtype="html")
+    # Last: becoming multipart moves the Content- headers there are into the first part.
+    message["Content-Language"] = mail.language
     return message
 
 

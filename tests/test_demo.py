@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,7 @@ def test_the_log_is_true() -> None:
     batches = list(db.session.scalars(select(LogBatch).order_by(LogBatch.revision)))
     assert [leaf.index for leaf in leaves] == list(range(len(leaves)))
     assert batches[-1].tree_size == len(leaves)
-    assert all(earlier.at <= later.at for earlier, later in zip(batches, batches[1:], strict=False))
+    assert all(earlier.at <= later.at for earlier, later in pairwise(batches))
     assert batches[-1].at <= NOW
     assert all(leaf.hash == hash_leaf(leaf.data) for leaf in leaves)
     assert b'"kind":"charter"' in leaves[0].data
@@ -284,7 +285,9 @@ def test_a_database_in_use_is_refused(app: Flask) -> None:
 
 
 def test_the_worker_goes_on_from_there(tmp_path: Path) -> None:
-    app = make_demo(tmp_path, COUNT)
+    app = create_app(make_settings(tmp_path))
+    cli.prepare(app)
+    demo.load(app, COUNT)
     leaves, mails = worker.run_once(app)
     assert leaves
     assert mails >= 5
@@ -307,9 +310,8 @@ _listening = False
 def _listen(event: str, arguments: tuple[Any, ...]) -> None:
     if not _listening:
         return
-    if event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+"):
-        _touched.append(str(arguments[0]))
-    elif event in {"sqlite3.connect", "os.remove", "os.mkdir", "os.rename", "shutil.rmtree"}:
+    is_write = event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")
+    if is_write or event in {"sqlite3.connect", "os.remove", "os.mkdir", "os.rename", "shutil.rmtree"}:
         _touched.append(str(arguments[0]))
     elif event in {"socket.connect", "subprocess.Popen", "os.exec"}:
         _touched.append(event)

@@ -6,6 +6,7 @@ import secrets
 import sys
 import time
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from random import Random
 
 from flask import Flask
@@ -14,14 +15,17 @@ from charter import clock, shipped
 from charter.demo.affiliations import Offer
 from charter.demo.database import date_edition, hasty_disk
 from charter.demo.people import Crowd
-from charter.demo.plan import Days, Plan, Terms
-from charter.demo.stage import MINUTE_OF_ROUND, SECOND_OF_ROUND, Stage
+from charter.demo.plan import Act, Days, Plan, Terms
+from charter.demo.stage import Stage
 from charter.demo.stories import make_plan
+from charter.domain.calendar import local_date
 from charter.operations import staff
 from charter.queries import registry
 from charter.queries import signing as signing_queries
 from charter.settings import Settings
 
+#: When, in an hour, the worker does its round: after every act of it and the time for undoing.
+ROUND = timedelta(minutes=59, seconds=30)
 REVIEWER = "Demo reviewer"
 REVIEWER_EMAIL = "demo-reviewer@example.org"
 
@@ -81,25 +85,22 @@ def _play(plan: Plan, days: Days, settings: Settings) -> None:
     )
     stage = Stage(plan, settings=settings, staff_id=staff_id)
     progress = _Progress(len(plan.past) + len(plan.last))
-    stage.publish_and_deliver(now=opened_at)
-    hour = opened_at
-    for act in plan.past:
-        its_hour = act.at.replace(minute=0, second=0, microsecond=0)
-        if its_hour != hour:
-            stage.publish_and_deliver(now=_end_of(hour))
-            hour = its_hour
+    stage.publish_and_deliver(now=opened_at, is_last_today=True)
+    for act, following in zip_longest(plan.past, plan.past[1:]):
         stage.play(act)
         progress.step()
-    stage.publish_and_deliver(now=_end_of(hour))
-    stage.publish_and_deliver(now=_end_of(hour))  # also what was left to wait
+        hour, next_hour = _hour_of(act), None if following is None else _hour_of(following)
+        if next_hour != hour:
+            is_last = next_hour is None or local_date(next_hour) != local_date(hour)
+            stage.publish_and_deliver(now=hour + ROUND, is_last_today=is_last)
     for act in plan.last:
         stage.play(act)
         progress.step()
     progress.end(len(plan.people))
 
 
-def _end_of(hour: datetime) -> datetime:
-    return hour + timedelta(minutes=MINUTE_OF_ROUND, seconds=SECOND_OF_ROUND)
+def _hour_of(act: Act) -> datetime:
+    return act.at.replace(minute=0, second=0, microsecond=0)
 
 
 class _Progress:

@@ -43,6 +43,9 @@ REGION_WEIGHTS: Final[Mapping[str, int]] = {
     "KZ-62": 220,
 }
 
+#: Namesakes exist, but not in every list of fifty.
+NAMESAKE_TRIES = 8
+
 _ORIGINS = ("kazakh", "russian", "uzbek", "uyghur", "korean", "german", "tatar")
 _USUAL_ORIGINS = (84, 11, 1, 0, 1, 1, 2)
 #: Percentages of the names in a region, in the order of _ORIGINS, where they are not the usual ones.
@@ -90,6 +93,7 @@ class Crowd:
         self._regions = sorted(region_codes, key=lambda code: (-REGION_WEIGHTS.get(code, 300), code))
         self._weights = [REGION_WEIGHTS.get(code, 300) for code in self._regions]
         self._count = 0
+        self._names: set[str] = set()
         self._addresses: set[str] = set()
 
     def invent(self) -> Person:
@@ -112,6 +116,11 @@ class Crowd:
             origin = dice.choices(_ORIGINS, _REGION_ORIGINS.get(region, _USUAL_ORIGINS))[0]
             language = dice.choices(("kk", "ru", "en"), _LANGUAGES[origin])[0]
         name = invent_name(dice, origin, language=language)
+        for _ in range(NAMESAKE_TRIES):
+            if name.full not in self._names:
+                break
+            name = invent_name(dice, origin, language=language)
+        self._names.add(name.full)
         slug, words = choose_affiliation(dice, self._offer, kind=kind, origin=origin, language=language)
         details = Details(
             kind=kind,

@@ -23,8 +23,6 @@ from charter.queries import review as review_queries
 from charter.queries import signing as signing_queries
 from charter.settings import Settings
 
-#: Of an hour: later than every act of it and the time for undoing.
-MINUTE_OF_ROUND, SECOND_OF_ROUND = 59, 30
 MAILS_AT_ONCE = 500
 PUBLISHED_SOON = frozenset({"approve", "decline", "withdraw", "withdraw_with_code"})
 DELIVERED_SOON = frozenset({"sign", "release", "ask_for_code", "ask"})
@@ -79,17 +77,17 @@ class Stage:
         self._verbs[act.verb](act)
         self._played.add(act.verb)
 
-    def publish_and_deliver(self, *, now: datetime) -> None:
+    def publish_and_deliver(self, *, now: datetime, is_last_today: bool) -> None:
         """What the worker does.
 
-        Where nothing was decided or withdrawn the leaves wait for the next time, and mail that no act needs waits too:
-        a round costs as much as a signature.
+        Where nothing was decided or withdrawn the leaves wait for the next time, and mail that no act needs waits too,
+        but never overnight: a round costs as much as a signature.
         """
         played, self._played = self._played, set()
-        if not played or played & PUBLISHED_SOON:
+        if is_last_today or played & PUBLISHED_SOON:
             while (batch := publication.publish_batch(now=now)) is not None and batch.is_full:
                 pass
-        is_more = not played or bool(played & (PUBLISHED_SOON | DELIVERED_SOON))
+        is_more = is_last_today or bool(played & (PUBLISHED_SOON | DELIVERED_SOON))
         while is_more:
             deliveries = outbox.claim(limit=MAILS_AT_ONCE, lease_seconds=self._settings.outbox_lease_seconds, now=now)
             for delivery in deliveries:

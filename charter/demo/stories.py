@@ -264,7 +264,7 @@ class _Narrator:
 
         def acts(at: datetime) -> list[Act]:
             told = self._until_confirmed(signer, at)
-            return [*told, Act(self._hours_later(told[-1].at, 1, 8), signer, "withdraw")]
+            return [*told, Act(self._hours_later(told[-1].at, 24, 30), signer, "withdraw")]
 
         self._tell(*self._any_day(), acts)
 

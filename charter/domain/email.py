@@ -1,4 +1,4 @@
-"""E-mail addresses: which are taken, how they are written, and when two are one mailbox.
+"""Email addresses: which are taken, how they are written, and when two are one mailbox.
 
 No DNS is asked (a lookup would tell the resolver who is about to sign); only the confirming mail proves an address.
 """

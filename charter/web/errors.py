@@ -68,7 +68,7 @@ PAGES = {
         _l("Try again in a minute. What you signed and confirmed before is safe."),
     ),
     503: ErrorPage(
-        _l("The service is out of breath"),
+        _l("The service is not available just now"),
         _l("At the moment we cannot store anything, so nothing you just sent was accepted."),
         _l("Try again in a minute. What you signed and confirmed before is safe."),
     ),

@@ -116,7 +116,7 @@ def test_no_field_of_a_form_breaks_the_service_or_is_stored_unchecked(world: Wor
             assert b"<script>alert" not in answer.data, (group, kind)
             assert b"onerror=alert(1)>" not in answer.data, (group, kind)
             assert b"<b>bold" not in answer.data, (group, kind)
-            assert "Bcc" not in str(answer.headers), (group, kind)
+            assert "Bcc:" not in str(answer.headers), (group, kind)
     for field in fields:
         arrays = post(browser, url, {**fields, field: [b"a", b"b", b"\xff"], f"{field}[]": b"c", f"{field}[$ne]": b""})
         assert arrays.status_code < 500, field

@@ -21,12 +21,10 @@ T = "2026-11-20T09:00:00Z"
 
 def test_each_kind_of_leaf_has_exactly_these_bytes() -> None:
     files = {"en": "11" * 32, "kk": "22" * 32, "ru": "33" * 32}
+    listed = f'"en":"{files["en"]}","kk":"{files["kk"]}","ru":"{files["ru"]}"'
     assert (
         leaf.encode("charter", t=T, charter="specimen-1", files=files)
-        == (
-            '{"charter":"specimen-1","files":{"en":"%s","kk":"%s","ru":"%s"},"kind":"charter","t":"%s","v":1}'
-            % (files["en"], files["kk"], files["ru"], T)
-        ).encode()
+        == f'{{"charter":"specimen-1","files":{{{listed}}},"kind":"charter","t":"{T}","v":1}}'.encode()
     )
     assert (
         leaf.encode("confirm", t=T, commit=COMMIT, due="2026-11-27", entry=ENTRY)
@@ -106,7 +104,8 @@ def test_a_record_line_has_exactly_these_bytes() -> None:
     salt = bytes(range(32)).hex()
     assert (
         record().decode()
-        == '{"affiliation":"fprk","affiliation_name":"Кәсіподақтар федерациясы","charter":"specimen-1","display":"full",'
+        == '{"affiliation":"fprk","affiliation_name":"Кәсіподақтар федерациясы","charter":"specimen-1",'
+        '"display":"full",'
         f'"entry":"{ENTRY}","kind":"independent","name":"Айгүл Серікқызы","number":17,"region":"KZ-75","rev":1,'
         f'"salt":"{salt}","signed":"2026-11-20"}}'
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from flask import request
 from flask_wtf import FlaskForm
 from wtforms import Field
 from wtforms.fields.choices import SelectChoice
@@ -31,8 +32,17 @@ def fault_words(error: TextError) -> str:
     return words(error) if words else _("Some characters cannot be used here; type the text by hand")
 
 
+#: Read the words of the request, if it is a POST.
+_REQUEST: Any = object()
+
+
 class BaseForm(FlaskForm):
-    """A form of ours."""
+    """A form of ours. It reads words only: Flask-WTF would also take JSON and files for answers."""
+
+    def __init__(self, formdata: Any = _REQUEST, **kwargs: Any) -> None:
+        if formdata is _REQUEST:
+            formdata = request.form if request.method == "POST" else None
+        super().__init__(formdata, **kwargs)
 
     def validate(self, extra_validators: Any = None) -> bool:
         """As WTForms does, with our sentence for a token that is missing, wrong or too old."""

@@ -149,8 +149,8 @@ class SignForm(DetailsForm):
         validators=[ticked(lambda: _("You cannot sign without consent to publication"))],
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         if self.language.data not in LANGUAGES:
             self.language.data = current_language()
 
