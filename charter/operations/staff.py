@@ -36,14 +36,19 @@ class LastStaffError(CharterError):
 
 @operation
 def create_first(name: str, *, email: str, password_hash: str, language: str, now: datetime) -> int:
-    """Makes the first account and returns its id; raises NotFoundError once there is any.
+    """Makes the first account and returns its id; raises NotFoundError once anybody can sign in.
 
     email: in its form for comparison.
     """
     lock("staff", "accounts")
-    if db.session.scalar(select(func.count()).select_from(StaffAccount)):
+    if db.session.scalars(select(StaffAccount.id).where(StaffAccount.password.is_not(None)).limit(1)).first():
         raise NotFoundError
-    account = _new_account(name, email=email, language=language, now=now)
+    # Somebody may have been invited meanwhile who has not come yet, perhaps this very person.
+    account = db.session.scalars(select(StaffAccount).filter_by(email=email)).first()
+    if account is None:
+        account = _new_account(name, email=email, language=language, now=now)
+    account.name, account.language = name, language
+    account.invite_digest = account.invite_expires_at = None
     account.password = password_hash
     db.session.flush()
     _audit(account.id, "staff-first", account.id, now)

@@ -75,8 +75,9 @@ class Attempts:
 
 
 def has_any() -> bool:
-    """Whether there is any account, active or not."""
-    return db.session.scalar(select(StaffAccount.id).limit(1)) is not None
+    """Whether anybody has ever chosen a password: a name that only decisions refer to does not count."""
+    query = select(StaffAccount.id).where(StaffAccount.password.is_not(None)).limit(1)
+    return db.session.scalar(query) is not None
 
 
 def find_presence(

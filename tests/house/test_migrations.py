@@ -1,0 +1,156 @@
+"""Migrations and models say the same, in both directions, on both engines; what is append-only stays so."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from flask import Flask
+from flask_migrate import downgrade, upgrade
+from sqlalchemy import CheckConstraint, inspect, text
+from sqlalchemy.exc import DBAPIError
+
+from charter import create_app
+from charter.models.base import Base, db, writing
+from tests.conftest import make_settings
+from tests.house.world import World, dump
+
+APPEND_ONLY = importlib.import_module("charter.migrations.versions.0001_first_release").APPEND_ONLY
+
+
+@pytest.fixture
+def empty_app(engine_name: str, request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    """An application on a database without any table."""
+    given = {}
+    if engine_name == "postgresql":
+        given["database_url"] = request.getfixturevalue("postgres_database")
+    app = create_app(make_settings(tmp_path / "empty", **given))
+    yield app
+    with app.app_context():
+        db.session.remove()
+        db.engine.dispose()
+
+
+def differences(app: Flask) -> list[Any]:
+    with app.app_context(), db.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        return list(compare_metadata(context, Base.metadata))
+
+
+def checks(app: Flask) -> dict[str, set[str]]:
+    """Names of the CHECK constraints of each table, which the comparison does not look at."""
+    with app.app_context():
+        found = inspect(db.engine)
+        return {name: {str(one["name"]) for one in found.get_check_constraints(name)} for name in Base.metadata.tables}
+
+
+def declared_checks() -> dict[str, set[str]]:
+    return {
+        name: {str(one.name) for one in table.constraints if isinstance(one, CheckConstraint)}
+        for name, table in Base.metadata.tables.items()
+    }
+
+
+def tables(app: Flask) -> set[str]:
+    with app.app_context():
+        return set(inspect(db.engine).get_table_names())
+
+
+def test_up_gives_what_the_models_say_down_leaves_nothing_and_up_again_works(empty_app: Flask) -> None:
+    for _ in range(2):
+        with empty_app.app_context():
+            upgrade()
+        assert differences(empty_app) == []
+        assert checks(empty_app) == declared_checks()
+        assert tables(empty_app) == {*Base.metadata.tables, "alembic_version"}
+        with empty_app.app_context():
+            downgrade(revision="base")
+        assert tables(empty_app) <= {"alembic_version"}
+    assert len(declared_checks()["signature"]) >= 5
+
+
+def test_a_second_migration_of_a_present_database_changes_nothing(world: World) -> None:
+    before = dump(world.app)
+    with world.app.app_context():
+        upgrade()
+    assert dump(world.app) == before
+    assert differences(world.app) == []
+
+
+def test_every_table_that_promises_to_be_append_only_is_guarded() -> None:
+    promised = {
+        mapper.local_table.name  # type: ignore[attr-defined]
+        for mapper in Base.registry.mappers
+        if "append-only" in (mapper.class_.__doc__ or "").lower()
+    }
+    assert promised <= set(APPEND_ONLY)
+    assert {"log_leaf", "log_batch", "audit", "signature_event", "signature_consent"} <= promised
+
+
+@pytest.mark.parametrize("table", APPEND_ONLY)
+def test_nothing_that_was_recorded_can_be_changed_or_removed(world: World, table: str) -> None:
+    before = dump(world.app)
+    assert before[table], "an empty table would let everything pass"
+    column = next(iter(before[table][0]))
+    last = list(before[table][0])[-1]
+    attempts = [
+        f'UPDATE {table} SET "{last}" = "{last}"',
+        f'UPDATE {table} SET "{column}" = "{column}" WHERE "{column}" = (SELECT max("{column}") FROM {table})',
+        f"DELETE FROM {table}",
+    ]
+    columns = ", ".join(f'"{name}"' for name in before[table][0])
+    if world.app.config["CHARTER"].database_url.startswith("sqlite"):
+        # REPLACE deletes the old row without firing its trigger, unless triggers are told to be recursive.
+        attempts += [
+            f"INSERT OR REPLACE INTO {table} ({columns}) SELECT {columns} FROM {table}",
+            f"REPLACE INTO {table} ({columns}) SELECT {columns} FROM {table} LIMIT 1",
+            f'UPDATE OR IGNORE {table} SET "{last}" = "{last}"',
+            f'UPDATE OR REPLACE {table} SET "{last}" = "{last}"',
+        ]
+    else:
+        attempts += [
+            f"TRUNCATE {table}",
+            f"TRUNCATE {table} CASCADE",
+            f"TRUNCATE ONLY {table} RESTART IDENTITY CASCADE",
+        ]
+    key = ", ".join(f'"{one.name}"' for one in Base.metadata.tables[table].primary_key.columns)
+    attempts.append(
+        f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {table} WHERE true"
+        f' ON CONFLICT ({key}) DO UPDATE SET "{last}" = excluded."{last}"'
+    )
+    with world.app.app_context():
+        for attempt in attempts:
+            with writing(), pytest.raises(DBAPIError, match="append-only"):
+                db.session.execute(text(attempt))
+            db.session.rollback()
+    assert dump(world.app) == before
+
+
+def test_a_parent_of_recorded_rows_cannot_be_emptied_over_their_heads(world: World) -> None:
+    before = dump(world.app)
+    verbs = ["DELETE FROM signature", "DELETE FROM edition"]
+    if not world.app.config["CHARTER"].database_url.startswith("sqlite"):
+        verbs += ["TRUNCATE signature CASCADE", "TRUNCATE edition CASCADE", "TRUNCATE staff CASCADE"]
+    with world.app.app_context():
+        for verb in verbs:
+            with writing(), pytest.raises(DBAPIError):
+                db.session.execute(text(verb))
+            db.session.rollback()
+    assert dump(world.app) == before
+
+
+def test_outside_operations_the_database_itself_refuses_to_write(world: World) -> None:
+    with world.app.app_context():
+        for statement in (
+            "UPDATE signature SET state = 'published'",
+            "DELETE FROM message",
+            "INSERT INTO rate_limit (key, count, expires_at) VALUES ('x', 1, '2026-01-01')",
+            "CREATE TABLE planted (id INTEGER)",
+        ):
+            with pytest.raises(DBAPIError, match=r"(?i)read-?only"):
+                db.session.execute(text(statement))
+            db.session.rollback()

@@ -1,0 +1,149 @@
+"""Every page in every language: found without fault by axe, light and dark, and never wider than its screen."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import axe_playwright_python
+import pytest
+from playwright.sync_api import Browser
+
+from tests.journeys import tour
+from tests.journeys.conftest import LANGUAGES, Centre, Visit, open_centre
+from tests.journeys.tour import Gallery
+from tests.journeys.visitors import DESKTOP, PHONE, SUBMIT, Member, Person, Visitor
+
+pytestmark = pytest.mark.journey
+
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+#: In the dark only colours differ.
+COLOURS = ["color-contrast", "link-in-text-block"]
+#: Everything twice as large, as a person sets it in their browser.
+TWICE = "212.5%"
+
+
+@pytest.fixture(scope="module")
+def gallery(browser: Browser, centre: Centre) -> Gallery:
+    """A registry and a desk with somebody in every state."""
+
+    def visit(staff: str | None = None, **options: Any) -> Visitor:
+        if staff is not None:
+            options = {"state": centre.members[staff].state, "lang": staff, **options}
+        return Visitor(browser, centre.url, **options)
+
+    return tour.prepare(centre, visit)
+
+
+def look(visitor: Visitor, name: str) -> list[str]:
+    """What is wrong with this page: as axe sees it, and on a narrow screen with ordinary and with large letters."""
+    page = visitor.page
+    found: list[str] = []
+    for size, colours, rules in (
+        (DESKTOP, "light", {"type": "tag", "values": TAGS}),
+        (PHONE, "light", {"type": "rule", "values": ["target-size", "color-contrast", "scrollable-region-focusable"]}),
+        (PHONE, "dark", {"type": "rule", "values": COLOURS}),
+    ):
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        page.emulate_media(color_scheme=colours)  # type: ignore[arg-type]
+        page.evaluate(AXE)
+        options = {"runOnly": rules, "resultTypes": ["violations"]}
+        for violation in page.evaluate("(options) => axe.run(options)", options)["violations"]:
+            nodes = json.dumps([node["html"][:120] for node in violation["nodes"][:3]], ensure_ascii=False)
+            found.append(f"{name}, {size[0]} px, {colours}: {violation['id']} {nodes}")
+    page.emulate_media(color_scheme="light")
+    if visitor.width() > PHONE[0]:
+        found.append(f"{name}: {visitor.width()} px wide on a phone {visitor.too_wide()}")
+    page.evaluate("(size) => { document.documentElement.style.fontSize = size }", TWICE)
+    if visitor.width() > PHONE[0]:
+        found.append(f"{name}: {visitor.width()} px wide on a phone with large letters {visitor.too_wide()}")
+    page.evaluate("document.documentElement.style.fontSize = ''")
+    return found
+
+
+def test_every_page_is_accessible_and_fits_a_narrow_screen(
+    gallery: Gallery, visit: Visit, lang: str, tmp_path: Path
+) -> None:
+    found: list[str] = []
+    names: list[str] = []
+    stops: Iterator[tour.Stop] = chain(
+        tour.public_pages(gallery, visit, lang),
+        tour.error_pages(visit, lang, tmp_path / "instance"),
+        tour.signing_pages(gallery, visit, lang),
+        tour.staff_pages(gallery, visit, lang),
+    )
+    for name, visitor in stops:
+        names.append(name)
+        assert visitor.page.locator("html").get_attribute("lang") == lang, name
+        found += look(visitor, name)
+    assert len(names) > 50
+    assert not found, "\n".join(found)
+
+
+def test_trying_it_out_with_mail_in_files_the_first_account_and_the_mail_pages_are_accessible_too(
+    visit: Visit, tmp_path: Path
+) -> None:
+    with open_centre(tmp_path / "instance", mail_transport="files") as other:
+        found: list[str] = []
+        for lang in LANGUAGES:
+            visitor = visit(at=other, lang=lang)
+            visitor.open(other.first_link)
+            found += look(visitor, f"first-account-{lang}")
+            visitor.open("/dev/mail/")
+            found += look(visitor, f"no-mail-{lang}")
+        assert "/dev/mail/" in other.service.output
+        person = Person(lang="kk")
+        observer = visit(at=other, lang="kk")
+        observer.sign(person)
+        observer.until("/dev/mail/", person.email)
+        found += look(observer, "mail")
+        observer.press("main table a")
+        found += look(observer, "one-mail")
+        observer.press("pre a[href*='/confirm/']")
+        observer.press(f"#confirm-form {SUBMIT}")
+        assert observer.path == "/kk/my/?fresh=confirmed"
+        reviewer = visit(at=other, lang="kk")
+        Member("Бруно Сейітов", "bruno@example.org", "kk").join(reviewer, other.first_link)
+        reviewer.decide(person, "approve")
+        observer.until("/kk/registry/", person.name)
+        assert not found, "\n".join(found)
+
+
+def test_the_charter_prints_on_two_or_three_sheets(gallery: Gallery, visit: Visit, lang: str) -> None:
+    visitor = visit(lang=lang, size=DESKTOP)
+    visitor.open(f"/{lang}/charter/")
+    sheets = visitor.page.pdf(format="A4", margin=dict.fromkeys(("top", "right", "bottom", "left"), "15mm"))
+    count = len(re.findall(rb"/Type\s*/Page\b", sheets))
+    assert 2 <= count <= 3, count
+
+
+def test_paper_gets_no_buttons_and_no_colours(gallery: Gallery, visit: Visit) -> None:
+    visitor = visit(lang="ru", size=DESKTOP, dark=True)
+    for path in ("/ru/charter/", "/ru/registry/", gallery.entry):
+        visitor.open(path)
+        visitor.page.emulate_media(media="print")
+        assert not visitor.page.locator("nav.nav").is_visible(), path
+        assert not visitor.page.locator(".langs").is_visible(), path
+        ground = visitor.page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+        assert ground in {"rgb(255, 255, 255)", "rgba(0, 0, 0, 0)"}, f"{path}: {ground}"
+        visitor.page.emulate_media(media="screen")
+
+
+def test_colours_that_the_system_forces_leave_everything_to_be_seen(gallery: Gallery, visit: Visit) -> None:
+    visitor = visit(lang="kk", size=DESKTOP)
+    for path in ("/kk/", "/kk/sign/", "/kk/registry/kyzylorda/"):
+        visitor.open(path)
+        visitor.page.emulate_media(forced_colors="active")
+        for shape in visitor.page.locator("main svg:visible, main .button:visible, main .map a").all():
+            box = shape.bounding_box()
+            assert box is not None
+            assert box["width"] > 0, path
+        outlines = visitor.page.locator("main .button").evaluate_all(
+            "(all) => all.map((one) => getComputedStyle(one).borderStyle + getComputedStyle(one).outlineStyle)"
+        )
+        assert all("solid" in outline for outline in outlines), f"{path}: a button without a rim {outlines}"
