@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 from flask import Flask, Response, g, make_response, render_template, request
+from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import InterfaceError, OperationalError
 from werkzeug.exceptions import HTTPException, InternalServerError
 
@@ -73,6 +74,12 @@ PAGES = {
         _l("Try again in a minute. What you signed and confirmed before is safe."),
     ),
 }
+#: A form whose token is missing, wrong or too old, where the form cannot be shown again with what was typed.
+STALE_FORM = ErrorPage(
+    _l("The page was open for too long"),
+    _l("Its safety token has run out, so nothing was done."),
+    _l("Go back, load the page anew and try once more."),
+)
 RETRY_AFTER_SECONDS = 30
 
 #: Domain error → status. Whatever is missing here is a bug and becomes 500.
@@ -88,7 +95,7 @@ STATUSES: dict[type[domain.CharterError], int] = {
 
 def error_page(status: int, original: HTTPException | None = None) -> Response:
     """The page of one status, in the language of the address or of the browser."""
-    page = PAGES.get(status) or PAGES[400 if status < 500 else 500]
+    page = STALE_FORM if isinstance(original, CSRFError) else PAGES.get(status) or PAGES[400 if status < 500 else 500]
     if "lang" not in g:
         first = request.path.split("/", 2)[1] if request.path.startswith("/") else ""
         g.lang = first if first in LANGUAGES else preferred_language()

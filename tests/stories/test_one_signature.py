@@ -167,3 +167,13 @@ def test_withdrawing_elsewhere_asks_for_a_fresh_code(app: Flask, observer: Obser
     code = code_in(observer.mail())
     done = page.submit("withdraw-form", code=code)
     assert done.url.startswith("/ru/my/?fresh=withdrawn")
+
+
+def test_an_old_page_of_the_desk_keeps_the_note(app: Flask, observer: Observer, desk: Desk) -> None:
+    observer.sign_and_confirm()
+    page = desk.open_first()
+    stale = desk.decide(page, "decline", decline_reason="other", note="Позвоните нам.", csrf_token="old")
+    assert stale.status == 422
+    assert "Позвоните нам." in stale.main
+    desk.decide(stale, "decline")
+    assert "Nothing waits" in desk.queue().main

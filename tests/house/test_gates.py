@@ -1,0 +1,404 @@
+"""Who may enter: every address of the Centre is gated, every change there is recorded, every form asks for its token."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select, update
+from werkzeug.routing import Rule
+
+from charter.models.base import db, writing
+from charter.models.decision import Decision
+from charter.models.staff import StaffAccount
+from charter.operations import review
+from charter.web import gates
+from tests.house.world import PASSWORD, World, changed_tables, dump, rules
+from tests.pages import Browser
+
+#: What the start and an invitation lead to, and how one signs in: open before signing in, and nothing else is.
+OPEN = {
+    "staff.language",
+    "staff_auth.first",
+    "staff_auth.invitation",
+    "staff_auth.login",
+    "staff_auth.mf_recovery",
+    "staff_auth.mf_recovery_codes",
+    "staff_auth.recovery_codes_kept",
+    "staff_auth.sign_out",
+    "staff_auth.two_factor_setup",
+    "staff_auth.two_factor_token_validation",
+    "staff_auth.verify",
+}
+
+
+def staff_rules(app: Flask, method: str) -> list[Rule]:
+    return [rule for rule in rules(app, method) if rule.rule.startswith("/staff")]
+
+
+def test_every_address_of_the_centre_names_its_gate(app: Flask) -> None:
+    assert gates.ungated(app) == []
+    named = {
+        rule.endpoint: getattr(app.view_functions[rule.endpoint], "__charter_gate__")  # noqa: B009 - a name of its own
+        for rule in staff_rules(app, "GET") + staff_rules(app, "POST")
+    }
+    assert {endpoint for endpoint, gate in named.items() if gate == "open"} == OPEN
+    assert {endpoint for endpoint, gate in named.items() if gate == "staff"} >= {"staff.queue", "staff.decide"}
+    assert set(named.values()) == {"open", "staff"}
+
+
+def test_nothing_outside_the_centre_carries_its_endpoints(app: Flask) -> None:
+    for rule in app.url_map.iter_rules():
+        assert rule.rule.startswith("/staff") == rule.endpoint.startswith(("staff.", "staff_auth.")), rule
+
+
+def is_sign_in(location: str) -> bool:
+    return location.partition("?")[0] == "/staff/sign-in"
+
+
+def test_a_stranger_reads_nothing_of_the_centre(world: World) -> None:
+    names = {row["full_name"] for row in dump(world.app)["signature"]}
+    for browser in (world.stranger(), world.people["amina"].browser, world.halfway()):
+        for rule in staff_rules(world.app, "GET"):
+            for method in ("GET", "HEAD"):
+                answer = browser.client.open(world.address(rule), method=method)
+                if rule.endpoint not in OPEN:
+                    assert answer.status_code == 303, rule
+                    assert is_sign_in(answer.headers["Location"]), rule
+                assert not any(name in answer.text for name in names), rule
+                assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_a_stranger_changes_nothing_at_the_centre(world: World) -> None:
+    for browser in (world.stranger(), world.people["amina"].browser):
+        # A true token of their own: the gate itself must refuse, not only the missing token.
+        token = browser.get("/ru/sign/").fields("sign-form")[1]["csrf_token"]
+        before = dump(world.app)
+        for rule in staff_rules(world.app, "POST"):
+            if rule.endpoint in {"staff_auth.invitation", "staff_auth.first"}:
+                continue  # behind a secret in the address
+            data = {"csrf_token": token, "action": "approve", "version": "2", "lang": "ru", "answer": "x"}
+            answer = browser.client.post(world.address(rule), data=data)
+            assert answer.status_code < 500, rule
+            if rule.endpoint not in OPEN:
+                assert answer.status_code == 303, rule
+                assert is_sign_in(answer.headers["Location"]), rule
+        assert changed_tables(before, dump(world.app)) <= {"rate_limit"}
+
+
+@pytest.mark.parametrize("ending", ["idle", "longest", "deactivated", "signed out", "other browser"])
+def test_a_session_that_ended_is_a_strangers(world: World, ending: str) -> None:
+    browser = world.colleague()
+    page = browser.get("/staff/")
+    assert page.url == "/staff/"
+    if ending == "idle":
+        world.clock.shift(31 * 60)
+    elif ending == "longest":
+        for _ in range(25):
+            world.clock.shift(29 * 60)
+            browser.get("/staff/")
+    elif ending == "deactivated":
+        with world.app.app_context(), writing():
+            db.session.execute(update(StaffAccount).values(active=False))
+            db.session.commit()
+    elif ending == "signed out":
+        copied = dict(browser.client._cookies or {})
+        page.submit(at="/sign-out")
+        browser.client._cookies = copied
+    else:
+        with browser.client.session_transaction() as session:
+            session["staff_session"] = "guessed"
+    for rule in staff_rules(world.app, "GET"):
+        if rule.endpoint not in OPEN:
+            answer = browser.client.get(world.address(rule))
+            assert answer.status_code == 303, (ending, rule)
+            assert is_sign_in(answer.headers["Location"])
+
+
+# ── every change is recorded ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass
+class Act:
+    """One true POST of the Centre.
+
+    before: brings the world to where it works, and returns the browser and more values for the address.
+    writes: what the audit calls it; None where nothing but a cookie changes.
+    """
+
+    writes: str | None
+    fields: dict[str, Any] = field(default_factory=dict)
+    before: Callable[[World], tuple[Browser, dict[str, Any]]] = lambda world: (world.colleague(), {})
+    page: str = "/staff/"
+
+
+def _version(world: World) -> dict[str, Any]:
+    page = world.colleague().get(f"/staff/review/{world.signature_id('waiting')}/")
+    return page.fields(at=f"/staff/review/{world.signature_id('waiting')}/")[1]
+
+
+def _decided(world: World) -> tuple[Browser, dict[str, Any]]:
+    signature_id = world.signature_id("waiting")
+    with world.app.app_context():
+        decision_id = review.decide(
+            signature_id,
+            action="approve",
+            expected_version=int(_version(world)["version"]),
+            reason=None,
+            note=None,
+            staff_id=world.desk.id,
+            undo_seconds=10,
+            now=datetime.now(UTC),
+        )
+    return world.colleague(), {"decision_id": decision_id}
+
+
+def _held(world: World) -> tuple[Browser, dict[str, Any]]:
+    return world.colleague(), {"signature_id": world.signature_id("office3")}
+
+
+def _invited(world: World) -> tuple[Browser, dict[str, Any]]:
+    return world.stranger(), {"token": world.invitation("ayan@example.org")}
+
+
+def _code_needed(world: World) -> tuple[Browser, dict[str, Any]]:
+    browser = world.halfway()
+    browser.get("/staff/second-factor/set-up").submit("set-up-form")
+    return browser, {}
+
+
+def _unkept(world: World) -> tuple[Browser, dict[str, Any]]:
+    with world.app.app_context(), writing():
+        db.session.execute(update(StaffAccount).where(StaffAccount.id == world.desk.id).values(recovery_kept_at=None))
+        db.session.commit()
+    return world.colleague(), {}
+
+
+def app_code(browser: Browser) -> str:
+    """What the app shows for the key that the page shows."""
+    from passlib.totp import TOTP
+
+    page = browser.get("/staff/second-factor/set-up")
+    found = re.search(r"<code[^>]*>([A-Z2-7-]+)</code>", page.text)
+    assert found, page.main
+    return str(TOTP(key=found[1].replace("-", "")).generate(time=int(time.time())).token)
+
+
+NEW_PASSWORD = "жеті рет өлшеп бір рет кес"
+
+#: endpoint → how it is truly called. A new POST of the Centre that is missing here fails the test below.
+ACTS: dict[str, Act] = {
+    "staff.decide": Act("approve", {"action": "approve"}),
+    "staff.undo": Act("undo", before=_decided),
+    "staff.release": Act("release", before=_held),
+    "staff.retry_mail": Act("retry-mail"),
+    "staff.language": Act(None, {"lang": "kk", "next": "/staff/"}),
+    "staff_auth.change_password": Act(
+        "staff-password", {"password": PASSWORD, "new_password": NEW_PASSWORD, "again": NEW_PASSWORD}
+    ),
+    "staff_auth.sign_out": Act("staff-sign-out"),
+    "staff_auth.first": Act(
+        "staff-first", {"name": "Дана", "email": "dana@example.org", "new_password": PASSWORD, "again": PASSWORD}
+    ),
+    "staff_auth.invitation": Act("staff-join", {"new_password": PASSWORD, "again": PASSWORD}, before=_invited),
+    "staff_auth.login": Act(
+        None,
+        {"email": "bruno@example.org", "password": PASSWORD},
+        before=lambda world: (world.stranger(), {}),
+        page="/staff/sign-in",
+    ),
+    "staff_auth.two_factor_setup": Act(None, {"setup": "authenticator"}, before=lambda world: (world.halfway(), {})),
+    "staff_auth.two_factor_token_validation": Act("staff-second-factor", before=_code_needed),
+    "staff_auth.mf_recovery_codes": Act("staff-recovery-codes", {"generate_new_codes": "1"}),
+    "staff_auth.recovery_codes_kept": Act("staff-recovery-kept", before=_unkept),
+    "staff_auth.verify": Act(None, {"password": PASSWORD}),
+    # Its way in needs codes that were really made: told whole in tests/web/test_staff_auth.py.
+    "staff_auth.mf_recovery": Act(None, {"code": "0000-0000-0000"}, before=_code_needed),
+}
+
+
+def act(world: World, rule: Rule) -> Any:
+    """Does it, and returns the answer."""
+    one = ACTS[rule.endpoint]
+    if rule.endpoint == "staff_auth.first":
+        with world.app.app_context():
+            assert world.scalar(select(func.count()).select_from(StaffAccount)) == 0
+    browser, more = one.before(world) if rule.endpoint != "staff_auth.first" else (world.stranger(), {})
+    values = world.values(rule) if "token" not in more else {}
+    with world.app.test_request_context("/"):
+        from flask import url_for
+
+        address = url_for(rule.endpoint, **{**values, **more})
+    fields = dict(one.fields)
+    if rule.endpoint == "staff.decide":
+        fields = {**_version(world), **fields}
+    if rule.endpoint == "staff_auth.two_factor_token_validation":
+        fields["code"] = app_code(browser)
+    if "csrf_token" not in fields:
+        with browser.client.session_transaction() as session:
+            is_signed_in = gates.SESSION_KEY in session
+        shown = browser.get("/staff/account" if is_signed_in else address if rule.arguments else one.page)
+        fields["csrf_token"] = shown.tree.query("input[name=csrf_token]")[0].attrs["value"]
+    return lambda: browser.client.post(address, data=fields)
+
+
+@pytest.mark.parametrize("endpoint", sorted(ACTS))
+def test_every_change_at_the_centre_leaves_one_line_in_the_audit(request: pytest.FixtureRequest, endpoint: str) -> None:
+    if endpoint == "staff_auth.first":
+        app: Flask = request.getfixturevalue("app")
+        clock = request.getfixturevalue("clock")
+        world = World(app, clock)
+    else:
+        world = request.getfixturevalue("world")
+    rule = next(rule for rule in staff_rules(world.app, "POST") if rule.endpoint == endpoint)
+    if endpoint == "staff_auth.first":
+        world.people, world.message_id = {}, 0
+        run = first_account(world, rule)
+    else:
+        run = act(world, rule)
+    before = dump(world.app)
+    answer = run()
+    assert answer.status_code in {200, 302, 303}, answer.text
+    after = dump(world.app)
+    changed = changed_tables(before, after) - {"rate_limit"}
+    lines = [row for row in after["audit"] if row not in before["audit"]]
+    one = ACTS[endpoint]
+    if one.writes is None:
+        assert changed == set()
+        return
+    assert changed - {"audit"}, "nothing was changed: this does not test anything"
+    assert one.writes in {line["action"] for line in lines}
+    for line in lines:
+        assert line["staff_id"] is not None
+        assert line["subject"] in {"signature", "message", "staff"}
+        assert line["subject_id"] is not None
+        for person in world.people.values():
+            assert person.answers["full_name"] not in str(line)
+            assert person.answers["email"] not in str(line)
+        assert "@" not in str(line["detail"])
+
+
+def first_account(world: World, rule: Rule) -> Any:
+    """The very first account, by the link that the start prints."""
+    from charter.web.staff.auth import first_staff_path
+
+    path = first_staff_path(world.app)
+    assert path is not None
+    browser = world.stranger()
+    token = browser.get(path).tree.query("input[name=csrf_token]")[0].attrs["value"]
+    return lambda: browser.client.post(path, data={**ACTS[rule.endpoint].fields, "csrf_token": token})
+
+
+def test_every_post_of_the_centre_is_known_here(app: Flask) -> None:
+    assert {rule.endpoint for rule in staff_rules(app, "POST")} == set(ACTS)
+
+
+@pytest.mark.parametrize(
+    ("action", "more"),
+    [("decline", {"decline_reason": "abuse"}), ("ask", {"ask_reason": "name-unclear"})],
+)
+def test_each_decision_records_who_when_and_why(world: World, action: str, more: dict[str, Any]) -> None:
+    signature_id = world.signature_id("waiting")
+    answer = world.colleague().client.post(
+        f"/staff/review/{signature_id}/", data={**_version(world), "action": action, "note": "Тимур, ау!", **more}
+    )
+    assert answer.status_code == 303
+    after = dump(world.app)
+    line = after["audit"][-1]
+    assert (line["action"], line["staff_id"], line["subject_id"]) == (action, world.desk.id, signature_id)
+    assert line["detail"] == {"reason": next(iter(more.values()))}
+    decision = world.scalar(select(func.max(Decision.id)))
+    row = next(row for row in after["decision"] if row["id"] == decision)
+    assert row["note"] == "Тимур, ау!"
+    assert row["staff_id"] == world.desk.id
+    assert timedelta(seconds=10) == row["effective_at"] - row["decided_at"]
+    event = after["signature_event"][-1]
+    assert (event["actor"], event["staff_id"]) == ("centre", world.desk.id)
+
+
+# ── every form asks for its token ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("token", [None, "", "x", "a.b.c", "another browser's"])
+def test_no_post_does_anything_without_its_token(world: World, token: str | None) -> None:
+    if token == "another browser's":
+        token = world.stranger().get("/ru/sign/").fields("sign-form")[1]["csrf_token"]
+    before = dump(world.app)
+    for rule in rules(world.app, "POST"):
+        if rule.endpoint in {"staff_auth.invitation"}:
+            continue
+        if rule.rule.startswith("/staff"):
+            browser = world.colleague()
+        else:
+            browser = world.people["saule" if rule.endpoint == "my.answer" else "waiting"].browser
+        data = {
+            "action": "approve",
+            "version": "2",
+            "lang": "ru",
+            "answer": "Алматы",
+            "code": "",
+            "password": PASSWORD,
+            "new_password": NEW_PASSWORD,
+            "again": NEW_PASSWORD,
+            "generate_new_codes": "1",
+            **world.people["waiting"].answers,
+            "full_name": "Мошенник",
+        }
+        if token is not None:
+            data["csrf_token"] = token
+        cookies = dict(browser.client._cookies or {})
+        answer = browser.client.post(world.address(rule), data=data)
+        assert answer.status_code in {303, 400, 404, 422}, rule
+        if rule.endpoint == "my.close":
+            assert "Max-Age=0" not in str(answer.headers), "the page was closed"
+        if rule.endpoint == "staff_auth.sign_out":
+            browser.client._cookies = cookies
+            assert browser.get("/staff/account").url == "/staff/account"
+    assert changed_tables(before, dump(world.app)) <= {"rate_limit", "staff", "staff_session"}
+    assert dump(world.app)["audit"] == before["audit"]
+
+
+KEEPS = {
+    "/ru/sign/": ("amina", "sign-form", {"full_name": "Сохранённое Имя", "email": "kept@example.org"}),
+    "/ru/my/edit/": ("waiting", "edit-form", {"full_name": "Сохранённое Имя", "organisation": "Сохранённый Союз"}),
+    "/ru/my/": ("saule", "answer-form", {"answer": "Сохранённый ответ"}),
+    "/ru/my/withdraw/": ("amina", "withdraw-form", {}),
+}
+
+
+@pytest.mark.parametrize("path", KEEPS)
+def test_an_old_token_costs_no_typed_word_and_the_same_form_works_at_once(world: World, path: str) -> None:
+    who, form_id, typed = KEEPS[path]
+    browser = world.people[who].browser
+    # A form left open overnight, in another session of the same browser.
+    page = browser.get(path)
+    answers = {**world.people[who].answers, **typed} if path.endswith(("/sign/", "/edit/")) else typed
+    refused = page.submit(form_id, **{**answers, "csrf_token": "stale"})
+    assert refused.status == 422
+    for words in typed.values():
+        assert words in refused.text
+    _, values = refused.fields(form_id)
+    assert {key: values[key].strip() for key in typed} == typed
+    done = refused.submit(form_id)
+    assert done.status == 200
+    assert done.url != path or path == "/ru/my/"
+
+
+def test_an_old_token_costs_a_reviewer_no_typed_word_either(world: World) -> None:
+    signature_id = world.signature_id("waiting")
+    page = world.colleague().get(f"/staff/review/{signature_id}/")
+    refused = page.submit(
+        at=f"/staff/review/{signature_id}/",
+        action="decline",
+        decline_reason="other",
+        note="Долгое и обдуманное объяснение.",
+        csrf_token="stale",
+    )
+    assert refused.status in {400, 422}
+    assert "Долгое и обдуманное объяснение." in refused.text
