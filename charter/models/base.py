@@ -93,6 +93,8 @@ def _connect_sqlite(busy_timeout_ms: int) -> Any:
             "synchronous = FULL",
             "foreign_keys = ON",
             "secure_delete = ON",
+            # Else INSERT OR REPLACE deletes an append-only row without asking its trigger.
+            "recursive_triggers = ON",
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()

@@ -21,9 +21,15 @@ from tests.journeys.visitors import DESKTOP, PHONE, SUBMIT, Member, Person, Visi
 pytestmark = pytest.mark.journey
 
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
-TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-#: In the dark only colours differ.
-COLOURS = ["color-contrast", "link-in-text-block"]
+EVERYTHING = {
+    "type": "tag",
+    "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+}
+#: What may differ in the dark and on a narrow screen.
+COLOURS_AND_SIZES = {
+    "type": "rule",
+    "values": ["color-contrast", "link-in-text-block", "target-size", "scrollable-region-focusable"],
+}
 #: Everything twice as large, as a person sets it in their browser.
 TWICE = "212.5%"
 
@@ -44,14 +50,10 @@ def look(visitor: Visitor, name: str) -> list[str]:
     """What is wrong with this page: as axe sees it, and on a narrow screen with ordinary and with large letters."""
     page = visitor.page
     found: list[str] = []
-    for size, colours, rules in (
-        (DESKTOP, "light", {"type": "tag", "values": TAGS}),
-        (PHONE, "light", {"type": "rule", "values": ["target-size", "color-contrast", "scrollable-region-focusable"]}),
-        (PHONE, "dark", {"type": "rule", "values": COLOURS}),
-    ):
+    page.evaluate(AXE)
+    for size, colours, rules in ((DESKTOP, "light", EVERYTHING), (PHONE, "dark", COLOURS_AND_SIZES)):
         page.set_viewport_size({"width": size[0], "height": size[1]})
-        page.emulate_media(color_scheme=colours)  # type: ignore[arg-type]
-        page.evaluate(AXE)
+        page.emulate_media(color_scheme=colours)
         options = {"runOnly": rules, "resultTypes": ["violations"]}
         for violation in page.evaluate("(options) => axe.run(options)", options)["violations"]:
             nodes = json.dumps([node["html"][:120] for node in violation["nodes"][:3]], ensure_ascii=False)
@@ -104,7 +106,7 @@ def test_trying_it_out_with_mail_in_files_the_first_account_and_the_mail_pages_a
         found += look(observer, "mail")
         observer.press("main table a")
         found += look(observer, "one-mail")
-        observer.press("pre a[href*='/confirm/']")
+        observer.press("main a[href*='/confirm/']")
         observer.press(f"#confirm-form {SUBMIT}")
         assert observer.path == "/kk/my/?fresh=confirmed"
         reviewer = visit(at=other, lang="kk")
@@ -112,6 +114,22 @@ def test_trying_it_out_with_mail_in_files_the_first_account_and_the_mail_pages_a
         reviewer.decide(person, "approve")
         observer.until("/kk/registry/", person.name)
         assert not found, "\n".join(found)
+
+
+def test_a_fault_on_a_page_would_be_found(gallery: Gallery, visit: Visit) -> None:
+    visitor = visit(lang="en")
+    visitor.open("/en/about/")
+    visitor.page.evaluate(
+        """() => {
+          const box = document.createElement("input"), pale = document.createElement("p");
+          box.style.width = "900px"; pale.textContent = "pale"; pale.style.color = "#ccd"; pale.style.background = "#fff";
+          document.querySelector("main").append(box, pale);
+        }"""
+    )
+    found = "\n".join(look(visitor, "about"))
+    assert "light: label" in found
+    assert "light: color-contrast" in found
+    assert "px wide on a phone" in found
 
 
 def test_the_charter_prints_on_two_or_three_sheets(gallery: Gallery, visit: Visit, lang: str) -> None:
