@@ -48,9 +48,11 @@ def create_app(config: settings.Settings | None = None) -> Flask:
     i18n.init_app(app)
     csrf.init_app(app)
     build = _build_digest()
-    app.config["BUILD"] = build
+    shown = _public_settings(config)
+    # Pages show some settings, so their entity tags change with these as with the build.
+    app.config["PAGES_DIGEST"] = hashlib.sha256(f"{build} {sorted(shown.items())}".encode()).hexdigest()[:12]
     app.jinja_env.globals.update(
-        static_url=lambda name: f"/static/{build}/{name}", settings=_public_settings(config), **labels.jinja_globals()
+        static_url=lambda name: f"/static/{build}/{name}", settings=shown, **labels.jinja_globals()
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     headers.init_app(app)
@@ -69,7 +71,7 @@ def create_app(config: settings.Settings | None = None) -> Flask:
         prefix=f"static/{build}/",
         max_age=365 * 24 * 3600,
         immutable_file_test=lambda _path, _url: True,
-        add_headers_function=headers.for_static_files,
+        add_headers_function=headers.for_static_files(config),
         allow_all_origins=False,
     )
     if config.trusted_proxy_count:

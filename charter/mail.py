@@ -161,6 +161,10 @@ class FileTransport:
         """Nothing is held open."""
 
 
+#: What servers say before they close a connection that stood idle (RFC 5321 §3.8).
+IDLE_TIMEOUT = 421
+
+
 class SmtpTransport:
     """One connection to the mail server, kept open between mails and opened anew when it has gone."""
 
@@ -192,10 +196,15 @@ class SmtpTransport:
         try:
             if self.connection is None:
                 self.connection = self._open()
+                self.connection.send_message(message)
+                return
             try:
                 self.connection.send_message(message)
-            except smtplib.SMTPServerDisconnected:
-                # An idle connection that the server has closed: once more on a new one. Same Message-ID.
+            except (smtplib.SMTPServerDisconnected, smtplib.SMTPResponseException) as error:
+                if getattr(error, "smtp_code", IDLE_TIMEOUT) != IDLE_TIMEOUT:
+                    raise
+                # The server has closed a connection that stood idle, with or without a word: once more on a new one.
+                self.close()
                 self.connection = self._open()
                 self.connection.send_message(message)
         except smtplib.SMTPRecipientsRefused as error:

@@ -142,7 +142,8 @@ def mark_failed(message_id: int, *, code: str, is_permanent: bool, now: datetime
     message.attempts += 1
     message.last_error = code
     message.leased_until = None
-    if is_permanent or now - message.created_at >= GIVE_UP_AFTER:
+    # After a standstill of days the first failure is not yet a reason to give up.
+    if is_permanent or (message.attempts > 1 and now - message.created_at >= GIVE_UP_AFTER):
         message.failed_at = message.done_at = now
         return
     place = min(message.attempts, len(RETRY_MINUTES)) - 1

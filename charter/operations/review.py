@@ -144,7 +144,9 @@ def release(signature_id: int, *, staff_id: int, confirm_link_days: int, now: da
     before = signature.move(Move.RELEASE)
     signature.held = False
     db.session.execute(
-        update(Message).where(Message.signature_id == signature_id, Message.on_hold).values(on_hold=False, due_at=now)
+        update(Message)
+        .where(Message.signature_id == signature_id, Message.on_hold)
+        .values(on_hold=False, created_at=now, due_at=now)
     )
     db.session.execute(
         update(Link)

@@ -81,7 +81,7 @@ def public_page(*, names: bool = False) -> Callable[[Callable[P, Any]], Callable
         def run(*args: P.args, **kwargs: P.kwargs) -> Response:
             g.as_of = registry.find_as_of()
             revision = g.as_of.revision if g.as_of else 0
-            tag = f'"{revision}-{g.get("lang", "")}-{current_app.config["BUILD"]}"'
+            tag = f'"{revision}-{g.get("lang", "")}-{current_app.config["PAGES_DIGEST"]}"'
             if is_resource_modified(request.environ, etag=tag.strip('"')):
                 response = make_response(view(*args, **kwargs))
             else:
@@ -98,10 +98,30 @@ def public_page(*, names: bool = False) -> Callable[[Callable[P, Any]], Callable
     return decorate
 
 
-def for_static_files(headers: Any, _path: str, _url: str) -> None:
-    """What the static files carry besides their long life."""
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers["Cross-Origin-Resource-Policy"] = "same-origin"
+def common(config: Settings) -> dict[str, str]:
+    """What every answer carries: pages, errors and static files alike."""
+    headers = {
+        "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Permissions-Policy": PERMISSIONS_POLICY,
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+    }
+    if config.secure_cookies:
+        headers["Strict-Transport-Security"] = "max-age=63072000; includeSubDomains"
+    return headers
+
+
+def for_static_files(config: Settings) -> Callable[[Any, str, str], None]:
+    """The same for files, which are answered before the application sees the request."""
+    kept = common(config)
+
+    def add(headers: Any, _path: str, _url: str) -> None:
+        for name, value in kept.items():
+            headers[name] = value
+
+    return add
 
 
 def _start() -> None:
@@ -118,14 +138,9 @@ def _limit_fields() -> None:
 def _finish(response: Response) -> Response:
     config: Settings = current_app.config["CHARTER"]
     headers = response.headers
-    headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers["Referrer-Policy"] = "no-referrer"
-    headers["Permissions-Policy"] = PERMISSIONS_POLICY
-    headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    for name, value in common(config).items():
+        headers[name] = value
     headers["X-Request-Id"] = g.get("request_id", "")
-    if config.secure_cookies:
-        headers["Strict-Transport-Security"] = "max-age=63072000; includeSubDomains"
     if "Cache-Control" not in headers:
         headers["Cache-Control"] = "no-store"
         headers.setdefault("X-Robots-Tag", "noindex")

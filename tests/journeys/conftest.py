@@ -139,8 +139,6 @@ def script(request: pytest.FixtureRequest) -> bool:
     return chosen
 
 
-
-
 #: Each language once, for roads on which script matters little.
 EACH_LANGUAGE = pytest.mark.parametrize(
     ("lang", "script"), [("kk", False), ("ru", True), ("en", False)], ids=["kk", "ru", "en"]

@@ -38,7 +38,7 @@ class Postbox:
     ) -> None:
         self._controller.stop()
 
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
         """Takes a mail in."""
         # Lines end as they do in a file: the line breaks of the wire would stay in the text of 7-bit mails only.
         content = (envelope.original_content or b"").replace(b"\r\n", b"\n")

@@ -53,7 +53,7 @@ def look(visitor: Visitor, name: str) -> list[str]:
     page.evaluate(AXE)
     for size, colours, rules in ((DESKTOP, "light", EVERYTHING), (PHONE, "dark", COLOURS_AND_SIZES)):
         page.set_viewport_size({"width": size[0], "height": size[1]})
-        page.emulate_media(color_scheme=colours)
+        page.emulate_media(color_scheme=colours)  # type: ignore[arg-type]
         options = {"runOnly": rules, "resultTypes": ["violations"]}
         for violation in page.evaluate("(options) => axe.run(options)", options)["violations"]:
             nodes = json.dumps([node["html"][:120] for node in violation["nodes"][:3]], ensure_ascii=False)
@@ -122,7 +122,8 @@ def test_a_fault_on_a_page_would_be_found(gallery: Gallery, visit: Visit) -> Non
     visitor.page.evaluate(
         """() => {
           const box = document.createElement("input"), pale = document.createElement("p");
-          box.style.width = "900px"; pale.textContent = "pale"; pale.style.color = "#ccd"; pale.style.background = "#fff";
+          box.style.width = "900px";
+          pale.textContent = "pale"; pale.style.color = "#ccd"; pale.style.background = "#fff";
           document.querySelector("main").append(box, pale);
         }"""
     )
@@ -135,7 +136,7 @@ def test_a_fault_on_a_page_would_be_found(gallery: Gallery, visit: Visit) -> Non
 def test_the_charter_prints_on_two_or_three_sheets(gallery: Gallery, visit: Visit, lang: str) -> None:
     visitor = visit(lang=lang, size=DESKTOP)
     visitor.open(f"/{lang}/charter/")
-    sheets = visitor.page.pdf(format="A4", margin=dict.fromkeys(("top", "right", "bottom", "left"), "15mm"))
+    sheets = visitor.page.pdf(format="A4", margin={"top": "15mm", "right": "15mm", "bottom": "15mm", "left": "15mm"})
     count = len(re.findall(rb"/Type\s*/Page\b", sheets))
     assert 2 <= count <= 3, count
 

@@ -8,15 +8,14 @@ from playwright.sync_api import Locator
 from tests.journeys.conftest import EACH_LANGUAGE, Centre, Visit
 from tests.journeys.test_one_signature import confirm
 from tests.journeys.visitors import DESKTOP, SUBMIT, Person, Visitor
+from tests.people import text_of
 
 pytestmark = pytest.mark.journey
 
 MOST_TABS = 60
 
 
-def test_mistakes_are_listed_on_top_with_links_and_nothing_typed_is_lost(
-    visit: Visit, lang: str, script: bool
-) -> None:
+def test_mistakes_are_listed_on_top_with_links_and_nothing_typed_is_lost(visit: Visit, lang: str, script: bool) -> None:
     visitor = visit(lang=lang, script=script)
     visitor.open(f"/{lang}/sign/")
     calm_title = visitor.page.title()
@@ -39,7 +38,7 @@ def test_mistakes_are_listed_on_top_with_links_and_nothing_typed_is_lost(
         assert focused.is_visible(), target
         assert focused.evaluate("(one) => one === document.activeElement"), target
         described = focused.evaluate(
-            "(one) => [one, one.closest('fieldset')].map((node) => node?.getAttribute('aria-describedby') ?? '').join(' ')"
+            "(one) => [one, one.closest('fieldset')].map((at) => at?.getAttribute('aria-describedby') ?? '').join(' ')"
         )
         assert any(id_.endswith("-error") for id_ in described.split()), target
     values = visitor.values("sign-form")
@@ -81,7 +80,7 @@ def test_a_page_that_was_open_too_long_keeps_every_word(visit: Visit, lang: str,
 
 
 @EACH_LANGUAGE
-def test_an_old_page_of_the_desk_decides_nothing(
+def test_an_old_page_of_the_desk_decides_nothing_and_keeps_the_note(
     centre: Centre, visit: Visit, lang: str, script: bool
 ) -> None:
     person = Person(lang=lang)
@@ -90,12 +89,15 @@ def test_an_old_page_of_the_desk_decides_nothing(
     confirm(observer, centre.postbox, person)
     reviewer = visit(staff=lang, script=script)
     reviewer.open_dossier(person)
-    reviewer.page.locator("[name=action][value=approve]").check()
+    reviewer.page.locator("[name=action][value=decline]").check()
+    reviewer.page.locator("[name=decline_reason]").select_option("other")
+    reviewer.page.locator("[name=note]").fill("Қоңырау шалыңыз.")
     reviewer.page.locator("[name=csrf_token]").evaluate_all("(all) => all.forEach((one) => { one.value = 'old' })")
     reviewer.press(f".form:has([name=action]) {SUBMIT}")
-    assert reviewer.page.locator(".error-summary, h1").count()
-    reviewer.decide(person, "approve")
-    centre.postbox.wait(person.email, "/entries/")
+    assert reviewer.page.locator(".error-summary li").count() == 1
+    assert reviewer.page.locator("[name=note]").input_value() == "Қоңырау шалыңыз."
+    reviewer.press(f".form:has([name=action]) {SUBMIT}")
+    assert "Қоңырау шалыңыз." in text_of(centre.postbox.wait(person.email, "/sign/"))
 
 
 def test_without_script_the_line_is_shown_at_the_press_of_a_button(visit: Visit, lang: str) -> None:
@@ -123,7 +125,7 @@ def tab_to(visitor: Visitor, what: str) -> Locator:
             box = focused.bounding_box()
             assert box is not None, focused.evaluate("(one) => one.outerHTML")
             assert focused.evaluate(
-                "(one) => [one, one.closest('label') ?? one].some((node) => getComputedStyle(node).outlineStyle != 'none')"
+                "(one) => [one, one.closest('label') ?? one].some((at) => getComputedStyle(at).outlineStyle != 'none')"
             ), f"focus is not to be seen: {focused.evaluate('(one) => one.outerHTML')}"
         if target.evaluate("(one) => one === document.activeElement"):
             return target
@@ -229,9 +231,7 @@ def test_reviewing_needs_only_a_keyboard(centre: Centre, visit: Visit, lang: str
 
 def reviewer_place(reviewer: Visitor) -> int:
     """Which row of the queue has the focus."""
-    found: int = reviewer.page.evaluate(
-        "[...document.querySelectorAll('[data-open]')].indexOf(document.activeElement)"
-    )
+    found: int = reviewer.page.evaluate("[...document.querySelectorAll('[data-open]')].indexOf(document.activeElement)")
     return found
 
 

@@ -110,9 +110,7 @@ def test_every_mail_says_who_writes_in_text_and_html_and_asks_for_no_answer(
 
 
 @EACH_LANGUAGE
-def test_another_browser_asks_for_the_code_from_the_mail(
-    centre: Centre, visit: Visit, lang: str, script: bool
-) -> None:
+def test_another_browser_asks_for_the_code_from_the_mail(centre: Centre, visit: Visit, lang: str, script: bool) -> None:
     person = Person(lang=lang)
     visit(lang=lang, script=script).sign(person)
     mail = centre.postbox.wait(person.email, "/confirm/")

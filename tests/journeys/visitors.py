@@ -196,7 +196,8 @@ class Visitor:
     def values(self, form_id: str) -> dict[str, Any]:
         """What stands in a form now, but for its token."""
         found = self.page.evaluate(
-            "(id) => Object.fromEntries([...new FormData(document.getElementById(id))].filter((f) => f[0] != 'csrf_token'))",
+            "(id) => { const all = new FormData(document.getElementById(id)); all.delete('csrf_token');"
+            " return Object.fromEntries(all) }",
             form_id,
         )
         return cast("dict[str, Any]", found)

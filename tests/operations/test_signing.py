@@ -1,4 +1,4 @@
-"""The observer's verbs, one after another: who is the same person, what is stored, what a correction or withdrawal moves."""
+"""The observer's verbs: who is the same person, what is stored, what a correction or a withdrawal moves."""
 
 from __future__ import annotations
 
