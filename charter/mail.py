@@ -77,7 +77,8 @@ def compose(
         subject = " ".join(render_template(f"mail/{kind}/subject.txt", **context).split())
         body = render_template(f"mail/{kind}/body.txt", **context)
     # One empty line between paragraphs, however the template's conditions fell.
-    lines = [line.rstrip() for line in body.strip().split("\n")]
+    # The space after "--" stays: by it mail programs know a foot (RFC 3676 §4.3).
+    lines = [line if line == "-- " else line.rstrip() for line in body.strip().split("\n")]
     text = "\n".join(line for place, line in enumerate(lines) if line or (place and lines[place - 1]))
     return Words(subject, text + "\n")
 

@@ -197,6 +197,40 @@ def test_hostile_names_are_refused_with_a_reason_and_nothing_is_stored(world: Wo
     assert dump(world.app) == before
 
 
+HOSTILE_TEXTS = [
+    "Союз\u200bнаблюдателей",
+    "Союз\u2066наблюдателей\u2069",
+    "Союз\u00adнаблюдателей",
+    "Союз\x00наблюдателей",
+    "Союз\nнаблюдателей",
+    "Союз \ufeff",
+    "=Союз",
+    "@союз",
+    "-Союз",
+    "﹢Союз",
+    "Союз https://evil.example",
+    "союз.kz/вход",
+    "Союз 👩\u200d👧",
+    "Союз\ue000",
+    "Со" + "\u0301" * 20,
+    "Союз" * 51,
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"), [("independent", "organisation"), ("international", "mission"), ("party", "party_other")]
+)
+def test_hostile_affiliations_are_refused_beside_their_field(world: World, kind: str, field: str) -> None:
+    browser = world.stranger()
+    url, fields = browser.get("/kk/sign/").fields("sign-form")
+    before = dump(world.app)
+    for text in HOSTILE_TEXTS:
+        response = post(browser, url, {**sign_fields(fields), "kind": kind, "party": "other", field: text})
+        assert response.status_code == 422, text
+        assert JustHTML(response.get_data(as_text=True), sanitize=False).query(f"#{field}-error"), text
+    assert dump(world.app) == before
+
+
 FAIR_NAMES = ["Ән", "O'Connor", "Jean-Luc d’Été", "Müller Weiß", "İlqar Əliyev", "Нұрғиса Ө.", "Zoë", "Ñandú Šťastný"]
 
 

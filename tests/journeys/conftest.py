@@ -69,7 +69,7 @@ def open_centre(instance: Path, **settings: str) -> Iterator[Centre]:
             "smtp_host": "127.0.0.1",
             "smtp_port": str(postbox.port),
             "smtp_security": "none",
-            "undo_seconds": "1",
+            "undo_seconds": "0",
             "publish_interval_seconds": "1",
             **settings,
         }

@@ -140,7 +140,7 @@ def test_a_detail_is_corrected_before_the_decision_and_never_after(
 
 
 @pytest.mark.parametrize(("lang", "script"), [("kk", True), ("ru", False)])
-def test_a_decision_can_be_taken_back_for_a_moment_and_the_second_reviewer_is_told(
+def test_of_two_reviewers_at_once_one_decides_and_the_other_is_told(
     centre: Centre, observer: Visitor, visit: Visit, person: Person, script: bool
 ) -> None:
     first, second = visit(staff="en", script=script), visit(staff="kk", script=script)

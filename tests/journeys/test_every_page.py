@@ -87,10 +87,8 @@ def test_every_page_is_accessible_and_fits_a_narrow_screen(
     assert not found, "\n".join(found)
 
 
-def test_trying_it_out_with_mail_in_files_the_first_account_and_the_mail_pages_are_accessible_too(
-    visit: Visit, tmp_path: Path
-) -> None:
-    with open_centre(tmp_path / "instance", mail_transport="files") as other:
+def test_trying_it_out_with_mail_in_files_and_a_decision_that_is_taken_back(visit: Visit, tmp_path: Path) -> None:
+    with open_centre(tmp_path / "instance", mail_transport="files", undo_seconds="600") as other:
         found: list[str] = []
         for lang in LANGUAGES:
             visitor = visit(at=other, lang=lang)
@@ -109,10 +107,17 @@ def test_trying_it_out_with_mail_in_files_the_first_account_and_the_mail_pages_a
         observer.press("main a[href*='/confirm/']")
         observer.press(f"#confirm-form {SUBMIT}")
         assert observer.path == "/kk/my/?fresh=confirmed"
-        reviewer = visit(at=other, lang="kk")
+        reviewer = visit(at=other, lang="kk", size=DESKTOP)
         Member("Бруно Сейітов", "bruno@example.org", "kk").join(reviewer, other.first_link)
         reviewer.decide(person, "approve")
-        observer.until("/kk/registry/", person.name)
+        found += look(reviewer, "queue-undo")
+        reviewer.page.set_viewport_size({"width": DESKTOP[0], "height": DESKTOP[1]})
+        with reviewer.page.expect_event("domcontentloaded"):
+            reviewer.page.keyboard.press("u")
+        reviewer.page.wait_for_load_state()
+        found += look(reviewer, "dossier-undone")
+        assert person.name in reviewer.main
+        assert reviewer.page.locator("[name=action]").count() == 3, "there is something to decide again"
         assert not found, "\n".join(found)
 
 
