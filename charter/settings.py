@@ -373,6 +373,8 @@ def _complete(values: dict[str, Any], sources: Mapping[str, str], problems: list
     check("charter_edition", _checked_edition)
     check("centre_bin", _checked_bin)
     check("secret_key", _checked_secret_key)
+    # Browsers send host names in lower case, and they are compared letter by letter.
+    values["trusted_hosts"] = tuple(host.lower() for host in values["trusted_hosts"])
     for host in values["trusted_hosts"]:
         if not _HOST_PATTERN.fullmatch(host.removeprefix(".")) and not _is_address(host):
             problems.append(f"{sources['trusted_hosts']} holds {host!r}, which is not a host name.")

@@ -235,7 +235,7 @@ class Member:
 
     def code(self) -> str:
         """What the app shows; each step of half a minute is used once, and one step ahead is still taken."""
-        self._used = max(self._used + 1, int(time.time()) // 30 - 1)
+        self._used = max(self._used + 1, int(time.time()) // 30)
         return str(TOTP(key=self.key).generate(time=self._used * 30).token)
 
     def join(self, visitor: Visitor, link: str) -> None:

@@ -1,0 +1,54 @@
+"""The way in to the Centre, in a real browser: two factors every time, and recovery codes for who lost the telephone."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.journeys.conftest import EACH_LANGUAGE, Centre, Visit
+from tests.journeys.visitors import SUBMIT, Visitor
+
+pytestmark = pytest.mark.journey
+
+
+def sign_out(visitor: Visitor) -> None:
+    """By the button below every page of the desk."""
+    visitor.press("footer form button")
+    assert visitor.path == "/staff/sign-in"
+    visitor.open("/staff/")
+    assert visitor.path.startswith("/staff/sign-in")
+
+
+@EACH_LANGUAGE
+def test_signing_in_takes_the_app_or_a_recovery_code_that_works_once(
+    centre: Centre, visit: Visit, lang: str, script: bool
+) -> None:
+    member = centre.members[lang]
+    visitor = visit(lang=lang, script=script)
+    visitor.open("/staff/mail/")
+    assert visitor.path.startswith("/staff/sign-in")
+    member.give_password(visitor)
+    visitor.open("/staff/")
+    assert visitor.path.startswith("/staff/sign-in"), "a password alone opens nothing"
+    member.give_password(visitor)
+    member.give_code(visitor)
+    assert visitor.path == "/staff/", visitor.main
+    assert member.name in visitor.page.locator("footer").inner_text()
+    sign_out(visitor)
+
+    code = member.codes[0]
+    for attempt in ("works", "is used up"):
+        member.give_password(visitor)
+        visitor.press("main a[href$='/staff/recovery-code']")
+        visitor.page.locator("#recovery-form [name=code]").fill(code.upper().replace("-", " "))
+        visitor.press(f"#recovery-form {SUBMIT}")
+        if attempt == "works":
+            assert visitor.path == "/staff/", visitor.main
+            sign_out(visitor)
+    assert visitor.path == "/staff/recovery-code"
+    assert visitor.page.locator(".error-summary a").count() == 1
+
+
+def test_the_first_link_and_a_used_invitation_are_closed_for_good(centre: Centre, visit: Visit) -> None:
+    visitor = visit(lang="ru")
+    assert visitor.open(centre.first_link).status == 404
+    assert visitor.open("/staff/invitation/" + "A" * 43).status == 404
