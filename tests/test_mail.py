@@ -158,6 +158,7 @@ def test_a_mail_arrives_whole_with_both_addresses_on_its_envelope(tmp_path: Path
     assert taker.mails[0]["Message-ID"] == f"<{UID}@example.net>"
 
 
+@pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
 def test_name_and_password_are_given_where_they_are_asked_for(tmp_path: Path) -> None:
     taker = Taker()
     asking = {"authenticator": taker.authenticate, "auth_required": True, "auth_require_tls": False}

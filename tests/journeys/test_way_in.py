@@ -1,4 +1,4 @@
-"""The way in to the Centre, in a real browser: two factors every time, and recovery codes for who lost the telephone."""
+"""The way in to the Centre, in a real browser: two factors every time, recovery codes for who lost the telephone."""
 
 from __future__ import annotations
 

@@ -263,11 +263,11 @@ SAME = [
 OTHERS = [("Әмина Оспанова", "Амина Оспанова"), ("Ким", "Ким Б"), ("Оспанова Әмина", "Әмина Оспанова")]
 
 
-@pytest.mark.parametrize(("one", "other"), SAME)
-def test_form_case_and_spaces_do_not_make_another_person(app: Flask, clock: Clock, one: str, other: str) -> None:
-    first = confirmed(app, one)
-    assert confirm(app, sign(app, other, "AMINA@Example.ORG")).outcome is Outcome.ALREADY
-    assert get(app, first).state == "confirmed"
+def test_form_case_and_spaces_do_not_make_another_person(app: Flask, clock: Clock) -> None:
+    for place, (one, other) in enumerate(SAME):
+        first = confirmed(app, one, f"p{place}@example.org")
+        assert confirm(app, sign(app, other, f"P{place}@Example.ORG")).outcome is Outcome.ALREADY, other
+        assert get(app, first).state == "confirmed"
 
 
 def test_other_letters_or_another_order_make_another_person(app: Flask, clock: Clock) -> None:
