@@ -139,3 +139,10 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None and reporter.stats.get("skipped"):
         session.exitstatus = 1
+
+
+# Last: these build their world with what stands above.
+from tests.house.sockets import only_here  # noqa: E402
+from tests.house.told import told_postgresql, told_sqlite, world  # noqa: E402
+
+__all__ += ["only_here", "told_postgresql", "told_sqlite", "world"]

@@ -379,6 +379,7 @@ HEADERS = (
 )
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 def test_any_header_is_at_worst_ignored(app: Flask) -> None:
     for name in HEADERS:
         for kind, value in {

@@ -128,4 +128,6 @@ def test_no_letter_of_a_translation_comes_from_another_alphabet(language: str) -
             bare = re.sub(r"%\(\w+\)[sd]", " ", string)
             assert not mixed.search(bare), (text, string)
             if language == "ru":
-                assert not re.search(r"[әғқңөұүһі]", bare.replace("Қаз", ""), re.IGNORECASE), (text, string)
+                # A Kazakh name that is given as an example stands in quotation marks.
+                bare = re.sub(r"«[^»]*»", "", bare)
+                assert not re.search(r"[әғқңөұүһі]", bare, re.IGNORECASE), (text, string)

@@ -1,1 +1,0 @@
-"""The nouns: what each audience is shown."""
