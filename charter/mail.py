@@ -9,7 +9,7 @@ import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from flask import render_template
 
 from charter.domain import token as tokens
+from charter.domain.mail import Delivery
 from charter.i18n import _, speaking
 from charter.settings import Settings
 
@@ -31,24 +32,6 @@ class DeliveryError(Exception):
         super().__init__(code)
         self.code = code
         self.is_permanent = is_permanent
-
-
-@dataclass(frozen=True)
-class Mail:
-    """What rendering needs of a message.
-
-    link_purpose, link_uid: from which the token and the code are computed; None for a mail without a link.
-    """
-
-    uid: str
-    kind: str
-    language: str
-    recipient: str
-    values: Mapping[str, Any]
-    link_purpose: str | None
-    link_uid: bytes | None
-    link_expires_at: datetime | None
-    created_at: datetime
 
 
 @dataclass(frozen=True)
@@ -83,7 +66,7 @@ def compose(
     return Words(subject, text + "\n")
 
 
-def links_for(mail: Mail, *, key: bytes, settings: Settings) -> dict[str, str]:
+def links_for(mail: Delivery, *, key: bytes, settings: Settings) -> dict[str, str]:
     """The addresses and the code that this mail brings, computed now and stored nowhere."""
     base = f"{settings.public_url}/{mail.language}"
     links = {"charter_url": f"{base}/charter/", "sign_url": f"{base}/sign/", "help_url": f"{base}/help/"}
@@ -101,7 +84,7 @@ def links_for(mail: Mail, *, key: bytes, settings: Settings) -> dict[str, str]:
     return links
 
 
-def render(mail: Mail, *, key: bytes, settings: Settings) -> EmailMessage:
+def render(mail: Delivery, *, key: bytes, settings: Settings) -> EmailMessage:
     """The whole mail, text and HTML; a repeat has the same Message-ID. Needs an application context."""
     values = dict(mail.values)
     if mail.link_expires_at is not None:

@@ -12,9 +12,8 @@ from flask import Flask
 from sqlalchemy.exc import DBAPIError
 
 from charter import clock
-from charter.mail import DeliveryError, Mail, Transport, render, transport_for
+from charter.mail import DeliveryError, Transport, render, transport_for
 from charter.operations import outbox, publication
-from charter.operations.outbox import Delivery
 from charter.queries import log
 from charter.settings import Settings
 
@@ -52,7 +51,7 @@ def deliver(settings: Settings, transport: Transport, stop: threading.Event | No
         if stop is not None and stop.is_set():
             break
         try:
-            transport.send(render(_mail(delivery), key=key, settings=settings), uid=delivery.uid)
+            transport.send(render(delivery, key=key, settings=settings), uid=delivery.uid)
         except DeliveryError as error:
             outbox.mark_failed(delivery.message_id, code=error.code, is_permanent=error.is_permanent, now=clock.now())
             logger.warning("mail failed", message=delivery.message_id, code=error.code, permanent=error.is_permanent)
@@ -60,20 +59,6 @@ def deliver(settings: Settings, transport: Transport, stop: threading.Event | No
             outbox.mark_sent(delivery.message_id, now=clock.now())
             sent += 1
     return sent
-
-
-def _mail(delivery: Delivery) -> Mail:
-    return Mail(
-        uid=delivery.uid,
-        kind=delivery.kind,
-        language=delivery.language,
-        recipient=delivery.recipient,
-        values=delivery.values,
-        link_purpose=delivery.link_purpose,
-        link_uid=delivery.link_uid,
-        link_expires_at=delivery.link_expires_at,
-        created_at=delivery.created_at,
-    )
 
 
 def run_once(app: Flask) -> tuple[int, int]:

@@ -31,7 +31,8 @@ from justhtml import JustHTML
 from time_machine import Traveller as Clock
 
 from charter import create_app
-from charter.mail import DeliveryError, Mail, SmtpTransport, render
+from charter.domain.mail import Delivery
+from charter.mail import DeliveryError, SmtpTransport, render
 from charter.models.base import db, writing
 from charter.models.signature import Signature
 from charter.settings import Settings
@@ -368,7 +369,8 @@ def renderer(tmp_path_factory: pytest.TempPathFactory) -> Flask:
 
 def rendered(app: Flask, kind: str, language: str, **more: Any) -> EmailMessage:
     values, purpose = KINDS[kind]
-    one = Mail(
+    one = Delivery(
+        message_id=1,
         uid=UID,
         kind=kind,
         language=language,

@@ -16,8 +16,8 @@ from charter.domain import consent as consents
 from charter.domain import token as tokens
 from charter.domain.consent import CONSENT_KINDS, Operator
 from charter.domain.languages import LANGUAGES
+from charter.domain.mail import Delivery
 from charter.operations import outbox, publication, review, signing
-from charter.operations.outbox import Delivery
 from charter.operations.signing import GivenConsent, NewSignature, Outcome, Proof
 from charter.queries import review as review_queries
 from charter.queries import signing as signing_queries

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import or_, select, update
 
 from charter.domain.errors import NotFoundError
+from charter.domain.mail import Delivery
 from charter.domain.signature import STANDING, State
 from charter.models.base import db
 from charter.models.outbox import Message
@@ -20,25 +18,6 @@ from charter.operations.unit import operation
 #: Minutes until the next attempt; after these, hourly until GIVE_UP_AFTER.
 RETRY_MINUTES = (1, 5, 15, 60)
 GIVE_UP_AFTER = timedelta(hours=48)
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """One mail to be rendered and sent.
-
-    kind: the template's folder. link_purpose, link_uid: from which delivery computes the token and the code.
-    """
-
-    message_id: int
-    uid: str
-    kind: str
-    language: str
-    recipient: str
-    values: Mapping[str, Any]
-    link_purpose: str | None
-    link_uid: bytes | None
-    link_expires_at: datetime | None
-    created_at: datetime
 
 
 @operation

@@ -13,7 +13,8 @@ import pytest
 from flask import Flask
 
 import build_assets
-from charter.mail import Mail, render
+from charter.domain.mail import Delivery
+from charter.mail import render
 from charter.settings import Settings
 from charter.web.labels import MAIL_KINDS
 from tests.conftest import make_settings
@@ -61,7 +62,8 @@ def settings(tmp_path: Path) -> Settings:
 
 def rendered(app: Flask, settings: Settings, kind: str, language: str) -> EmailMessage:
     values, purpose = TOLD[kind]
-    mail = Mail(
+    mail = Delivery(
+        message_id=1,
         uid="0" * 31 + "1",
         kind=kind,
         language=language,

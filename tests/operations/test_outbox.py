@@ -164,7 +164,7 @@ def test_what_a_dead_worker_took_up_is_sent_with_the_same_message_id_when_its_le
         config = app.config["CHARTER"]
         taken = outbox.claim(limit=5, lease_seconds=LEASE_SECONDS, now=now())
         # Sent, but it dies before it can write that down.
-        first = mail.render(worker._mail(taken[0]), key=config.secret_key.encode(), settings=config)
+        first = mail.render(taken[0], key=config.secret_key.encode(), settings=config)
         died.send(first, uid=taken[0].uid)
     clock.shift(LEASE_SECONDS - 1)
     living = Server(code=None)
@@ -236,7 +236,7 @@ def test_no_row_of_any_table_keeps_a_token_or_a_code(app: Flask, desk: Desk, clo
     secrets: set[str] = set()
     for delivery in claim(app):
         config = app.config["CHARTER"]
-        links = mail.links_for(worker._mail(delivery), key=config.secret_key.encode(), settings=config)
+        links = mail.links_for(delivery, key=config.secret_key.encode(), settings=config)
         secrets |= {value.rpartition("/")[2] for name, value in links.items() if name in {"confirm_url", "my_url"}}
         secrets |= {value for name, value in links.items() if name == "code"}
     assert len(secrets) == 4
