@@ -71,7 +71,7 @@ _writing: ContextVar[bool] = ContextVar("writing", default=False)
 def writing() -> Iterator[None]:
     """Lets transactions that begin inside write; everywhere else the database itself refuses.
 
-    Only `@operation`, migrations and the staff sign-in (HOUSE, known exceptions) enter here. So that a GET
+    Only `@operation`, migrations and the staff sign-in (CONTRIBUTING, known exceptions) enter here. So that a GET
     changes nothing is held by the database, not by discipline alone.
     """
     token = _writing.set(True)

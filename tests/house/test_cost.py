@@ -17,10 +17,10 @@ from charter.models.log import LogEvent
 from charter.models.registry import PublicEntry
 from charter.models.signature import Link, Signature
 from charter.operations import publication
-from tests.house.test_reading import statements
 from tests.house.world import dump
 from tests.pages import Browser
 from tests.people import Desk
+from tests.statements import statements
 
 
 def crowd(app: Flask, count: int, *, state: str = "approved") -> None:

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from flask import Flask
-from sqlalchemy import event
-
-from charter.models.base import db
 from tests.house.world import Dump, World, dump, rules
+from tests.statements import statements
 
 #: What a database would call writing, or getting ready to.
 WRITES = re.compile(
@@ -21,25 +16,8 @@ WRITES = re.compile(
 CLOSED = {"staff_auth.first": 404}
 
 
-@contextmanager
-def statements(app: Flask) -> Iterator[list[str]]:
-    """Every statement that reaches the database meanwhile."""
-    seen: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
-        seen.append(statement)
-
-    with app.app_context():
-        engine = db.engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
-
-
 def without_last_seen(found: Dump) -> Dump:
-    """The one thing a GET of the desk may write (HOUSE, known exceptions)."""
+    """The one thing a GET of the desk may write (CONTRIBUTING, known exceptions)."""
     trimmed = {name: [dict(row) for row in rows] for name, rows in found.items()}
     for name in ("staff", "staff_session"):
         for row in trimmed[name]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from flask import Flask, request
-from sqlalchemy import event, select
+from sqlalchemy import select
 from time_machine import Traveller as Clock
 from werkzeug.test import TestResponse
 
@@ -20,27 +18,11 @@ from tests.conftest import MakeApp
 from tests.operations.test_signing import confirmed, decide, now
 from tests.pages import Browser
 from tests.people import ANSWERS, Desk, Observer, link_in, work
+from tests.statements import statements
 
 LANGUAGES = ("kk", "ru", "en")
 PUBLIC = ("", "charter/", "about/", "privacy/", "accessibility/", "help/", "registry/", "registry/almaty/")
 HTTPS = "https://charter.example"
-
-
-@contextmanager
-def statements(app: Flask) -> Iterator[list[str]]:
-    """What reaches the database meanwhile."""
-    seen: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
-        seen.append(statement)
-
-    with app.app_context():
-        engine = db.engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
 
 
 def entered(app: Flask, desk: Desk, clock: Clock) -> str:

@@ -20,7 +20,7 @@ from tests.conftest import MakeApp, make_settings
 from tests.operations.test_signing import leaves
 from tests.pages import Browser, Page
 from tests.people import ANSWERS, Observer, link_in, work
-from tests.web.test_headers import statements
+from tests.statements import statements
 
 LANGUAGES = ("kk", "ru", "en")
 
