@@ -34,7 +34,8 @@ def affiliations() -> tuple[ShippedAffiliation, ...]:
         for party in parties
     ]
     for one in organisations:
-        kind = "mission" if one.kind == affiliation.INTERNATIONAL else "organisation"
+        is_mission = affiliation.observer_kind_of(one.kind) == affiliation.INTERNATIONAL
+        kind = "mission" if is_mission else "organisation"
         listed.append(ShippedAffiliation(one.slug, kind, one.name, one.abbr, True, None))
     return tuple(listed)
 

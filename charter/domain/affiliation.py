@@ -55,11 +55,6 @@ class Organisation:
     abbr: Texts | None
 
 
-def suits(affiliation_kind: str, *, observer_kind: str) -> bool:
-    """Whether an affiliation of this kind ("party" or one of ORGANISATION_KINDS) suits this kind of observer."""
-    return observer_kind_of(affiliation_kind) == observer_kind
-
-
 def observer_kind_of(affiliation_kind: str) -> str:
     """The kind of observer that an affiliation sends. Raises AffiliationError for an unknown kind."""
     if affiliation_kind in (PARTY, INTERNATIONAL):
@@ -67,14 +62,6 @@ def observer_kind_of(affiliation_kind: str) -> str:
     if affiliation_kind in ORGANISATION_KINDS:
         return INDEPENDENT
     raise AffiliationError(f"{affiliation_kind!r} is not a kind of affiliation")
-
-
-def may_name_another(observer_kind: str) -> bool:
-    """Whether an observer of this kind may name an affiliation that is not in the list.
-
-    Parties are registered by the state, so the list is whole; missions and states come and go.
-    """
-    return observer_kind in (INDEPENDENT, INTERNATIONAL)
 
 
 def may_stand_alone(observer_kind: str) -> bool:

@@ -141,16 +141,6 @@ def clean_paragraph(raw: str, *, max_chars: int) -> str:
     return text
 
 
-def optional_line(raw: str | None, *, max_chars: int) -> str | None:
-    """As clean_line, but None where nothing but white space was typed."""
-    return None if raw is None or not raw.strip() else clean_line(raw, max_chars=max_chars)
-
-
-def optional_paragraph(raw: str | None, *, max_chars: int) -> str | None:
-    """As clean_paragraph, but None where nothing but white space was typed."""
-    return None if raw is None or not raw.strip() else clean_paragraph(raw, max_chars=max_chars)
-
-
 def _normalised(raw: str, max_chars: int) -> str:
     stripped = raw.strip()
     # Normalising is quadratic in a run of marks: what cannot fit by any reading is refused before it.

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 
 from charter.domain import token as tokens
-from charter.domain.affiliation import INDEPENDENT
+from charter.domain.affiliation import may_stand_alone
 from charter.domain.errors import FieldRefusedError
 from charter.domain.name import same_name_key
 from charter.domain.signature import Actor, Move, State
@@ -55,7 +55,7 @@ def resolve_details(details: Details) -> Resolved:
         raise FieldRefusedError("region", "unknown")
     if details.affiliation_slug is None:
         # A party in one's own words is allowed: a new one may be registered any day.
-        if details.kind != INDEPENDENT and details.affiliation_text is None:
+        if not may_stand_alone(details.kind) and details.affiliation_text is None:
             raise FieldRefusedError("affiliation", "required")
         return Resolved(None)
     row = db.session.scalars(select(Affiliation).filter_by(slug=details.affiliation_slug)).first()

@@ -7,6 +7,7 @@ from datetime import date, datetime
 
 from sqlalchemy import func, or_, select
 
+from charter.domain.email import display_address
 from charter.domain.signature import PENDING, STANDING, State
 from charter.models.affiliation import Affiliation, Region
 from charter.models.base import db
@@ -224,7 +225,7 @@ def find_dossier(signature_id: int, language: str) -> Dossier | None:
         short_name=signature.short_name,
         display=signature.display,
         shown_name=shown_name(signature),
-        email=signature.email,
+        email=display_address(signature.email),
         language=signature.language,
         signed_language=signature.signed_language,
         region=region.name[language],

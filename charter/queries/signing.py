@@ -8,6 +8,7 @@ from datetime import date, datetime
 from sqlalchemy import select
 
 from charter.domain import token as tokens
+from charter.domain.email import display_address
 from charter.domain.signature import Move, State, may
 from charter.models.affiliation import Affiliation, Region
 from charter.models.base import db
@@ -198,7 +199,7 @@ def find_mine(personal_token: str, *, language: str, now: datetime) -> MySignatu
         full_name=signature.full_name,
         short_name=signature.short_name,
         display=signature.display,
-        email=signature.email,
+        email=display_address(signature.email),
         language=signature.language,
         region_code=signature.region_code,
         region=region.name[language],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import datetime
 
 from charter.tlog import canonical
 
@@ -68,11 +68,6 @@ _CHECKS: dict[str, Callable[[object], bool]] = {
 def format_time(instant: datetime) -> str:
     """T of LOG §1: `YYYY-MM-DDTHH:MM:SSZ`; instant: aware, in UTC."""
     return instant.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def format_day(day: date) -> str:
-    """D of LOG §1: `YYYY-MM-DD`."""
-    return day.isoformat()
 
 
 def encode(kind: str, *, t: str, **values: object) -> bytes:

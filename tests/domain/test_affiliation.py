@@ -15,12 +15,10 @@ from charter.domain.affiliation import (
     PARTY,
     AffiliationError,
     check_slugs,
-    may_name_another,
     may_stand_alone,
     observer_kind_of,
     parse_organisations,
     parse_parties,
-    suits,
 )
 
 FOLDER = Path(rules.__file__).parents[1] / "data"
@@ -56,7 +54,7 @@ def test_no_slug_means_two_affiliations() -> None:
 def test_there_is_something_to_choose_for_each_kind_of_observer() -> None:
     kinds = [PARTY] * len(PARTIES) + [organisation.kind for organisation in ORGANISATIONS]
     for observer_kind in OBSERVER_KINDS:
-        assert any(suits(kind, observer_kind=observer_kind) for kind in kinds)
+        assert any(observer_kind_of(kind) == observer_kind for kind in kinds)
     assert {organisation.kind for organisation in ORGANISATIONS} <= ORGANISATION_KINDS
 
 
@@ -72,7 +70,6 @@ def test_there_is_something_to_choose_for_each_kind_of_observer() -> None:
 )
 def test_each_affiliation_suits_exactly_one_kind_of_observer(affiliation_kind: str, observer_kind: str) -> None:
     assert observer_kind_of(affiliation_kind) == observer_kind
-    assert [kind for kind in OBSERVER_KINDS if suits(affiliation_kind, observer_kind=kind)] == [observer_kind]
 
 
 def test_an_unknown_kind_of_affiliation_is_refused() -> None:
@@ -80,8 +77,7 @@ def test_an_unknown_kind_of_affiliation_is_refused() -> None:
         observer_kind_of("company")
 
 
-def test_who_may_name_another_affiliation_or_none() -> None:
-    assert [may_name_another(kind) for kind in (PARTY, INDEPENDENT, INTERNATIONAL)] == [False, True, True]
+def test_only_an_independent_observer_may_stand_alone() -> None:
     assert [may_stand_alone(kind) for kind in (PARTY, INDEPENDENT, INTERNATIONAL)] == [False, True, False]
 
 

@@ -14,8 +14,6 @@ from charter.domain.text import (
     TextFault,
     clean_line,
     clean_paragraph,
-    optional_line,
-    optional_paragraph,
 )
 
 ANY_TEXT = st.text(st.characters(codec=None), max_size=80)
@@ -240,16 +238,3 @@ def test_a_paragraph_is_refused_like_a_line(raw: str, code: TextFault) -> None:
     with pytest.raises(TextError) as caught:
         clean_paragraph(raw, max_chars=50)
     assert caught.value.code is code
-
-
-@pytest.mark.parametrize("raw", [None, "", "  ", "\r\n\t"])
-def test_an_optional_text_may_be_missing(raw: str | None) -> None:
-    assert optional_line(raw, max_chars=5) is None
-    assert optional_paragraph(raw, max_chars=5) is None
-
-
-def test_an_optional_text_that_is_there_is_cleaned() -> None:
-    assert optional_line(" a  b ", max_chars=5) == "a b"
-    assert optional_paragraph(" a\r\nb ", max_chars=5) == "a\nb"
-    with pytest.raises(TextError):
-        optional_line("=1", max_chars=5)

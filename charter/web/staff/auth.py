@@ -1,6 +1,6 @@
 """Signing in at the Centre: Flask-Security's views behind our own doors.
 
-The one outsider of the house (CONTRIBUTING, known exceptions): its views, its datastore and its commits stay in this module
+The one outsider of the house (CONTRIBUTING, known exceptions): its views, datastore and commits stay in this module
 and `models/staff.py`. Only the views named below exist; each is wrapped here, so that it sees neither JSON nor a
 foreign redirect, and so that only a POST that has to write opens a writing transaction. Every other room knows
 `gates.current_staff()`, a frozen StaffMember.
