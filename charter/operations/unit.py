@@ -91,4 +91,5 @@ def insert_if_absent(table: type[Base], rows: Sequence[Mapping[str, Any]]) -> No
         return
     session = db.session
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    session.execute(dialect.insert(table).values([dict(row) for row in rows]).on_conflict_do_nothing())
+    # The rows as parameters, not as VALUES: the statement is then compiled once and not for every call.
+    session.execute(dialect.insert(table).on_conflict_do_nothing(), [dict(row) for row in rows])

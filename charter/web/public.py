@@ -16,6 +16,7 @@ from charter.queries import registry
 from charter.queries.registry import EditionFile, EditionView
 from charter.web import languages
 from charter.web.headers import public_page
+from charter.web.kept import as_published
 
 blueprint = Blueprint("public", __name__)
 
@@ -91,10 +92,18 @@ def read_edition(view: EditionView, language: str) -> EditionPage:
 def get_edition(slug: str | None = None) -> EditionPage:
     """The current edition, or the one of that name, in the page's language; 404 if there is none."""
     language = current_language()
-    view = registry.find_edition(slug, language)
-    if view is None:
+    if slug is None:
+        page = as_published("edition", language, make=lambda: _read(None, language))
+    else:
+        page = _read(slug, language)
+    if page is None:
         abort(404)
-    return read_edition(view, language)
+    return page
+
+
+def _read(slug: str | None, language: str) -> EditionPage | None:
+    view = registry.find_edition(slug, language)
+    return None if view is None else read_edition(view, language)
 
 
 @blueprint.get("/")

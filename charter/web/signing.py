@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from functools import lru_cache
 
 from flask import Blueprint, Flask, current_app, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
@@ -20,6 +21,7 @@ from charter.queries import signing as queries
 from charter.settings import Settings
 from charter.web.forms.signing import CodeForm, DetailsForm, SignForm
 from charter.web.headers import forget_cookie, get_cookie, set_cookie
+from charter.web.kept import as_published
 from charter.web.public import get_edition
 
 blueprint = Blueprint("signing", __name__)
@@ -50,9 +52,11 @@ def is_switch() -> bool:
 
 
 def offer_choices(form: DetailsForm) -> None:
-    """The lists to choose from, in the page's language: two queries."""
+    """The lists to choose from, in the page's language."""
     language = current_language()
-    form.offer(registry.regions(language), queries.affiliation_choices(language))
+    regions = as_published("regions", language, make=lambda: tuple(registry.regions(language)))
+    affiliations = as_published("affiliations", language, make=lambda: tuple(queries.affiliation_choices(language)))
+    form.offer(regions, affiliations)
 
 
 def compose_consents() -> dict[str, str]:
@@ -64,9 +68,13 @@ def compose_consents() -> dict[str, str]:
         address=settings.centre_address,
         contact=settings.centre_contact,
     )
-    return {
-        kind: shipped.consents().compose(kind, lang=current_language(), operator=operator) for kind in CONSENT_KINDS
-    }
+    return dict(_composed(current_language(), operator))
+
+
+@lru_cache(maxsize=len(LANGUAGES) * 4)
+def _composed(language: str, operator: Operator) -> tuple[tuple[str, str], ...]:
+    texts = shipped.consents()
+    return tuple((kind, texts.compose(kind, lang=language, operator=operator)) for kind in CONSENT_KINDS)
 
 
 @blueprint.route("/<lang:lang>/sign/", methods=["GET", "POST"])

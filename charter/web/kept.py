@@ -1,0 +1,43 @@
+"""What every visitor sees alike, kept by the process as of one publication: it changes with a batch, and only then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from flask import current_app, request
+
+from charter.queries import registry
+from charter.queries.registry import AsOf
+
+T = TypeVar("T")
+
+#: name and language → (public_revision, value)
+_Store = dict[tuple[str, ...], tuple[int, object]]
+_AS_OF = "charter.as_of"
+
+
+def find_as_of() -> AsOf | None:
+    """The batch that this request sees, looked up once."""
+    if _AS_OF not in request.environ:
+        request.environ[_AS_OF] = registry.find_as_of()
+    found: AsOf | None = request.environ[_AS_OF]
+    return found
+
+
+def as_published(*key: str, make: Callable[[], T]) -> T:
+    """The value under `key`, made anew only when a batch has come since: one indexed row instead of whole lists.
+
+    key: what it is and its language, from a closed set: nothing is ever thrown away. make: reads the database in the
+    transaction of this request, in which `public_revision` was read too, so the two belong together. The value must
+    not be changeable, because all threads share it.
+    """
+    as_of = find_as_of()
+    if as_of is None:
+        return make()
+    store: _Store = current_app.extensions.setdefault("charter_kept", {})
+    kept = store.get(key)
+    if kept is None or kept[0] != as_of.revision:
+        kept = store[key] = (as_of.revision, make())
+    value: T = kept[1]  # type: ignore[assignment]
+    return value
