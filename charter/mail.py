@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from datetime import date
 from email.headerregistry import Address
 from email.message import EmailMessage
+from email.policy import EmailPolicy
 from email.utils import format_datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -32,6 +34,36 @@ class DeliveryError(Exception):
         super().__init__(code)
         self.code = code
         self.is_permanent = is_permanent
+
+
+MOST_LINE_CHARS = 78
+
+
+class _Policy(EmailPolicy):
+    """The standard library's way to write headers takes half the time of a mail; most headers need none of it."""
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        """One header in lines of at most 78 characters, as RFC 5322 §2.1.1 advises; other than ASCII as RFC 2047."""
+        text = str(value)
+        if text.isascii() and text.isprintable() and len(name) + 2 + len(text) <= MOST_LINE_CHARS:
+            return f"{name}: {text}{self.linesep}".encode("ascii")
+        return _folded(name, text, self.linesep)
+
+
+@lru_cache(maxsize=256)
+def _folded(name: str, text: str, linesep: str) -> bytes:
+    # The sender and most subjects are the same in every mail of a kind and language.
+    policy = EmailPolicy(max_line_length=MOST_LINE_CHARS, linesep=linesep)
+    return policy.fold_binary(name, policy.header_factory(name, text))
+
+
+@lru_cache(maxsize=256)
+def _known_header(name: str, text: str) -> Any:
+    # Taken apart once: the standard library parses every header that it is given as text.
+    return _POLICY.header_factory(name, text)
+
+
+_POLICY = _Policy(max_line_length=MOST_LINE_CHARS)
 
 
 @dataclass(frozen=True)
@@ -99,17 +131,19 @@ def render(mail: Delivery, *, key: bytes, settings: Settings) -> EmailMessage:
     with speaking(mail.language):
         sender = settings.mail_from_name or settings.centre_name or _("Charter of Election Observers")
         html = render_template("mail/layout.html", words=words, lang=mail.language, sender=sender)
-    message = EmailMessage()
+    message = EmailMessage(policy=_POLICY)
     local, _at, domain = settings.mail_from.rpartition("@")
-    message["From"] = Address(sender, local, domain)
+    message["From"] = _known_header("From", str(Address(sender, local, domain)))
     message["To"] = mail.recipient
-    message["Subject"] = words.subject
+    message["Subject"] = _known_header("Subject", words.subject)
     message["Date"] = format_datetime(mail.created_at)
     message["Message-ID"] = f"<{mail.uid}@{domain or urlsplit(settings.public_url).hostname}>"
     message["Auto-Submitted"] = "auto-generated"
     message["X-Auto-Response-Suppress"] = "All"
     message.set_content(words.text)
     message.add_alternative(html, subtype="html")
+    # The same bytes each time, and short enough to stand on one line.
+    message.set_boundary(f"={mail.uid}")
     # Last: becoming multipart moves the Content- headers there are into the first part.
     message["Content-Language"] = mail.language
     return message

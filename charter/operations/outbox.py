@@ -45,6 +45,11 @@ def claim(*, limit: int, lease_seconds: int, now: datetime) -> list[Delivery]:
         .values(leased_until=now + timedelta(seconds=lease_seconds))
         .returning(Message)
     ).all()
+    # Both lists are held, so that `_resolve` finds each row in the session instead of asking for it.
+    links = db.session.scalars(select(Link).where(Link.id.in_([one.link_id for one in taken]))).all()
+    signatures = db.session.scalars(
+        select(Signature).where(Signature.id.in_([one.signature_id for one in taken]))
+    ).all()
     deliveries = []
     for message in sorted(taken, key=lambda one: one.id):
         delivery = _resolve(message, now=now)
@@ -52,6 +57,7 @@ def claim(*, limit: int, lease_seconds: int, now: datetime) -> list[Delivery]:
             _close(message, now=now)
         else:
             deliveries.append(delivery)
+    del links, signatures
     return deliveries
 
 
