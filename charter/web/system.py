@@ -1,15 +1,33 @@
-"""For machines: is the process alive, and can it do its work."""
+"""For machines: is the process alive, can it do its work, and what is wrong around it."""
 
 from __future__ import annotations
 
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
+from datetime import datetime, timedelta
+from pathlib import Path
+
 from flask import Blueprint, Flask, Response, current_app, jsonify
 from sqlalchemy.exc import SQLAlchemyError
 
-from charter.queries import registry, schema
+from charter import clock, leaves_file, migrating
+from charter.metrics import disk
+from charter.queries import health, replica, schema
+from charter.queries.health import Readiness
+from charter.settings import Settings
 
 blueprint = Blueprint("system", __name__)
+
+OK = "ok"
+UNKNOWN = "unknown"
+#: A mail is late when it has been due for so long: failed tries put off when the next is due, so it is the worker that
+#: is missing or stuck, not the mail server that refuses.
+MAIL_LATE_AFTER = timedelta(minutes=5)
+#: Publication is late when something has been due for so many intervals, and for so long in any case.
+LATE_INTERVALS = 3
+PUBLICATION_LATE_AFTER = timedelta(minutes=1)
+#: With less, SQLite's log or a batch of mail files may not fit.
+DISK_LOW_BYTES = 256 * 1024 * 1024
+#: Decisions, links and sessions count on processes and database meaning the same moment.
+CLOCK_OFF_AFTER = timedelta(seconds=60)
 
 
 @blueprint.get("/healthz")
@@ -20,20 +38,55 @@ def healthz() -> Response:
 
 @blueprint.get("/readyz")
 def readyz() -> tuple[Response, int]:
-    """Whether requests can be served, and if not, what is wrong: 200 or 503 with one word for each part."""
-    parts = {"database": "ok", "schema": "ok", "registry": "ok"}
+    """One word for each part. 503 only where requests should not be sent here: no database, or not our schema.
+
+    Everything else is said with 200: a late worker or a full mail queue is no reason to take pages and forms away from
+    people, and every web process would go at once.
+    """
+    settings: Settings = current_app.config["CHARTER"]
+    now = clock.now()
+    parts = dict.fromkeys(("database", "schema", "registry", "mail", "worker", "clock", "leaves"), UNKNOWN)
+    parts["disk"] = _disk(disk.kept_on(settings))
+    parts["replica"] = {True: OK, False: "rests", None: "none"}[replica.is_well()]
+    is_ready = False
     try:
-        with schema.connection() as connection:
-            found = MigrationContext.configure(connection).get_current_revision()
-        wanted = ScriptDirectory(current_app.extensions["migrate"].directory).get_current_head()
-        if found != wanted:
-            parts["schema"] = "not migrated"
-        elif registry.find_as_of() is None:
-            parts["registry"] = "nothing published yet"
+        parts["schema"] = migrating.standing()
+        parts["database"] = OK
+        is_ready = parts["schema"] in schema.CAN_WORK
+        if is_ready:
+            parts |= _what_waits(health.readiness(now=now), settings, now=now)
+            parts["leaves"] = _leaves(settings)
     except SQLAlchemyError:
-        parts = {"database": "unreachable"}
-    is_ready = parts.get("database") == "ok" and parts.get("schema") == "ok"
+        is_ready = False
+        parts["database"] = "unreachable"
     return jsonify(parts), 200 if is_ready else 503
+
+
+def _what_waits(found: Readiness, settings: Settings, *, now: datetime) -> dict[str, str]:
+    longest = max(PUBLICATION_LATE_AFTER, LATE_INTERVALS * timedelta(seconds=settings.publish_interval_seconds))
+
+    def is_late(due_at: datetime | None, after: timedelta) -> bool:
+        return due_at is not None and now - due_at > after
+
+    is_off = found.database_at is not None and abs(found.database_at - now) > CLOCK_OFF_AFTER
+    return {
+        "registry": OK if found.has_published else "nothing published yet",
+        "mail": "late" if is_late(found.oldest_due_mail_at, MAIL_LATE_AFTER) else OK,
+        "worker": "late" if is_late(found.oldest_due_event_at, longest) else OK,
+        "clock": "off" if is_off else OK,
+    }
+
+
+def _disk(folder: Path) -> str:
+    free = disk.free_bytes(folder)
+    if free is None:
+        return UNKNOWN
+    return OK if free >= DISK_LOW_BYTES else "low"
+
+
+def _leaves(settings: Settings) -> str:
+    # Where web and worker have disks of their own, the file is the worker's: from here nothing can be said of it.
+    return str(leaves_file.standing(settings).state) if leaves_file.path_of(settings).is_file() else UNKNOWN
 
 
 def init_app(app: Flask) -> None:
