@@ -15,6 +15,8 @@ from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 
 from charter.domain.errors import CharterError, NotFoundError
 from charter.models.base import db
+from charter.models.moments import has_come
+from charter.models.passkey import StaffPasskey, is_migrated
 from charter.models.staff import RateLimit, StaffAccount, StaffSession
 from charter.operations.steps import add_audit
 from charter.operations.unit import lock, operation
@@ -59,8 +61,8 @@ def create_first(name: str, *, email: str, password_hash: str, language: str, no
 def invite(name: str, *, email: str, language: str, digest: bytes, expires_at: datetime, now: datetime) -> int:
     """Makes an account without a password, or opens a deactivated or unused one anew, and returns its id.
 
-    An account that is opened anew loses password and second factor: this is also the way back for somebody who lost
-    both. digest: SHA-256 of the link's token. Raises AlreadyStaffError.
+    An account that is opened anew loses password, second factor and passkeys: this is also the way back for somebody
+    who lost them. digest: SHA-256 of the link's token. Raises AlreadyStaffError.
     """
     lock("staff", "accounts")
     account = db.session.scalars(select(StaffAccount).filter_by(email=email).with_for_update()).first()
@@ -78,6 +80,7 @@ def invite(name: str, *, email: str, language: str, digest: bytes, expires_at: d
     account.invite_digest = digest
     account.invite_expires_at = expires_at
     db.session.flush()
+    _forget_passkeys(account.id)
     _audit(None, "staff-invite", account.id, now)
     return account.id
 
@@ -97,7 +100,7 @@ def accept_invitation(digest: bytes, *, password_hash: str, language: str, now: 
 
 @operation
 def deactivate(staff_id: int, *, now: datetime, by_staff_id: int | None = None) -> None:
-    """Closes an account and all its sessions at once. Raises NotFoundError, LastStaffError."""
+    """Closes an account, its sessions and its passkeys at once. Raises NotFoundError, LastStaffError."""
     lock("staff", "accounts")
     account = db.session.get(StaffAccount, staff_id, with_for_update=True)
     if account is None:
@@ -114,6 +117,7 @@ def deactivate(staff_id: int, *, now: datetime, by_staff_id: int | None = None) 
     account.active = False
     account.deactivated_at = now
     account.fs_uniquifier = _uniquifier()
+    _forget_passkeys(staff_id)
     account.invite_digest = account.invite_expires_at = None
     _end_sessions(staff_id, now=now)
     _audit(by_staff_id, "staff-deactivate", staff_id, now)
@@ -159,8 +163,8 @@ def begin_session(staff_id: int, *, digest: bytes, now: datetime) -> None:
     add_session(staff_id, digest=digest, now=now)
 
 
-def add_session(staff_id: int, *, digest: bytes, now: datetime) -> None:
-    """The same within the sign-in's transaction; sessions that ended long ago are forgotten."""
+def add_session(staff_id: int, *, digest: bytes, now: datetime, detail: dict[str, Any] | None = None) -> None:
+    """The same within the sign-in's transaction; sessions that ended long ago are forgotten. detail: for the audit."""
     long_ago = now - timedelta(days=SESSION_KEPT_DAYS)
     db.session.execute(
         delete(StaffSession).where(StaffSession.last_seen_at < long_ago),
@@ -171,7 +175,7 @@ def add_session(staff_id: int, *, digest: bytes, now: datetime) -> None:
         update(StaffAccount).where(StaffAccount.id == staff_id).values(last_seen_at=now),
         execution_options={"synchronize_session": False},
     )
-    _audit(staff_id, "staff-sign-in", staff_id, now)
+    add_audit("staff-sign-in", staff_id=staff_id, subject="staff", subject_id=staff_id, now=now, detail=detail)
 
 
 @operation
@@ -235,8 +239,9 @@ def count_attempt(key: str, *, window_seconds: int, amount: int, now: datetime) 
 
     One statement, so that attempts that come at once are each counted. Windows that are over leave the table here.
     """
-    over = RateLimit.expires_at <= now
-    expires_at = now + timedelta(seconds=window_seconds)
+    window = timedelta(seconds=window_seconds)
+    over = has_come(RateLimit.expires_at, now=now, longest=window)
+    expires_at = now + window
     is_postgresql = db.session.get_bind().dialect.name == "postgresql"
     insert = insert_postgresql if is_postgresql else insert_sqlite
     statement = (
@@ -253,7 +258,7 @@ def count_attempt(key: str, *, window_seconds: int, amount: int, now: datetime) 
     )
     count = db.session.scalars(statement).one()
     if count == amount:
-        db.session.execute(delete(RateLimit).where(over))
+        db.session.execute(delete(RateLimit).where(RateLimit.expires_at <= now))
     return count
 
 
@@ -279,6 +284,12 @@ def _new_account(name: str, *, email: str, language: str, now: datetime) -> Staf
 
 def _uniquifier() -> str:
     return secrets.token_hex(32)
+
+
+def _forget_passkeys(staff_id: int) -> None:
+    """An account that is closed, or opened anew, keeps no way in from before."""
+    if is_migrated(db.session.connection()):
+        db.session.execute(delete(StaffPasskey).where(StaffPasskey.staff_id == staff_id))
 
 
 def _end_sessions(staff_id: int, *, now: datetime, but: bytes | None = None) -> None:

@@ -7,6 +7,8 @@ What is limited, and why so:
 - Codes of the second factor: by account from one network, and also by account alone, more generously. Only somebody
   who already gave the right password comes that far; six digits need the wall, and the owner of a password that
   strangers know is better off waiting.
+- Passkeys: by network. An answer cannot be guessed; what is limited is the work of checking it. In place of a code of
+  the app it counts as a code.
 - First account and invitations: by network.
 
 A network is an IPv4 address or an IPv6 /64, which is what one household or office gets. Every try counts, also a right
@@ -38,6 +40,7 @@ PASSWORD_BY_NETWORK = "40 per 15 minutes"  # noqa: S105
 CODE_BY_ACCOUNT_AND_NETWORK = "8 per 15 minutes"
 CODE_BY_ACCOUNT = "30 per hour"
 CODE_BY_NETWORK = "60 per 15 minutes"
+PASSKEY_BY_NETWORK = "40 per 15 minutes"
 LINK_BY_NETWORK = "20 per hour"
 
 #: Beyond every limit. A flood stops costing writes here.
@@ -160,6 +163,8 @@ of_codes = _several(
     (CODE_BY_ACCOUNT, by_account),
     (CODE_BY_NETWORK, by_network),
 )
+#: For views that check what a passkey answered, where nobody said before who they are.
+of_passkeys = _several("passkey", (PASSKEY_BY_NETWORK, by_network))
 #: For views behind a one-time link.
 of_links = _several("link", (LINK_BY_NETWORK, by_network))
 

@@ -9,6 +9,7 @@ from wtforms.validators import EqualTo, InputRequired
 
 from charter.domain.email import EmailError, clean_email
 from charter.domain.name import clean_name
+from charter.domain.passkey import clean_passkey_name
 from charter.domain.password import PASSWORD_MAX_CHARS, PASSWORD_MIN_CHARS, PasswordFault, password_faults
 from charter.i18n import lazy_gettext as _l
 from charter.web.forms.base import BaseForm, cleaned
@@ -107,6 +108,13 @@ class RecoveryCodesForm(BaseForm):
 
     show_codes = SubmitField()
     generate_new_codes = SubmitField()
+
+
+class PasskeyForm(BaseForm):
+    """A new passkey: how its owner calls it, and what the device answered, which the script fills in."""
+
+    name = StringField(_l("Name of the passkey"), [cleaned(clean_passkey_name)])
+    credential = HiddenField()
 
 
 class PasswordCheckForm(BaseForm):

@@ -10,9 +10,6 @@ The way in: password → (first time: set up an authenticator app) code → (fir
 
 from __future__ import annotations
 
-import hashlib
-import secrets
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -40,18 +37,12 @@ from charter.settings import Settings
 from charter.web import gates, limits
 from charter.web.forms import staff_auth as forms
 from charter.web.forms.base import BaseForm
-from charter.web.staff import factors
+from charter.web.staff import factors, passkeys, way_in
 from charter.web.staff.account import blueprint, first_token, page, to_sign_in
+from charter.web.staff.way_in import arrived, from_the_start, to
 
-#: Between password and code: long enough to find the telephone.
-STEP_MINUTES = 15
 #: Fewer recovery codes than this are a reason to make new ones.
 FEW_CODES = 3
-
-#: What a session keeps when it becomes a signed-in one; all else of the stranger's is dropped.
-_KEPT_IN_SESSION = frozenset({"_user_id", "_fresh", "_id", "fs_paa", "staff_language", "staff_next"})
-#: Pages for which the password is asked once more.
-_PASSWORD_CHECKED = frozenset({"staff_auth.two_factor_setup", "staff_auth.mf_recovery_codes"})
 
 #: Flask-Security's name of a template → ours, and the name under which its view hands over the form.
 _TEMPLATES = {
@@ -188,31 +179,14 @@ def _pending_account(*, lock: bool = False) -> StaffAccount | None:
     A cookie is only signed, so an old copy of it comes back as it was: one from before the app was set up must not
     set up another, although Flask-Security would let it.
     """
-    began_at, state = session.get("staff_step_at"), session.get("tf_state")
-    if not isinstance(began_at, int) or time.time() - began_at > STEP_MINUTES * 60:
+    uniquifier = way_in.whose_step()
+    if uniquifier is None:
         return None
-    wanted = select(StaffAccount).filter_by(fs_uniquifier=str(session.get("tf_user_id")), active=True)
+    wanted = select(StaffAccount).filter_by(fs_uniquifier=uniquifier, active=True)
     account = db.session.scalars(wanted.with_for_update() if lock else wanted).first()
-    if account is None or account.has_second_factor != (state == "ready"):
+    if account is None or account.has_second_factor != way_in.has_app_ready():
         return None
     return account
-
-
-def _from_the_start() -> Response:
-    for key in ("tf_state", "tf_user_id", "tf_primary_method", "tf_totp_secret", "staff_step_at"):
-        session.pop(key, None)
-    flash(_("Please sign in first. There are %(minutes)s minutes between the steps.", minutes=STEP_MINUTES), "bad")
-    return to_sign_in()
-
-
-def _to(endpoint: str) -> Response:
-    return make_response(redirect(url_for(endpoint), code=303))
-
-
-def _arrived() -> Response:
-    """To the page that was asked for before signing in, else to the queue."""
-    target = gates.safe_next(session.pop("staff_next", None))
-    return make_response(redirect(target or url_for("staff.queue"), code=303))
 
 
 @blueprint.route("/sign-in", methods=["GET", "POST"], endpoint="login")
@@ -221,17 +195,13 @@ def _arrived() -> Response:
 def sign_in() -> Response:
     """First step: address and password. Writes nothing, so that a flood of wrong passwords locks nobody's writes."""
     if gates.find_presence() is not None:
-        return _to("staff.queue")
+        return to("staff.queue")
     wanted = gates.safe_next(request.form.get("next") or request.args.get("next"))
     response = _asked(login)
     if response.status_code != 302 or "tf_user_id" not in session:
         return response
-    session["staff_step_at"] = int(time.time())
-    session.pop("staff_next", None)
-    if wanted:
-        session["staff_next"] = wanted
-    has_app = session.get("tf_state") == "ready"
-    return _to("staff_auth.two_factor_token_validation" if has_app else "staff_auth.two_factor_setup")
+    way_in.begin_steps(wanted=wanted)
+    return to("staff_auth.two_factor_token_validation" if way_in.has_app_ready() else "staff_auth.two_factor_setup")
 
 
 @blueprint.route("/second-factor", methods=["GET", "POST"], endpoint="two_factor_token_validation")
@@ -241,7 +211,7 @@ def second_factor() -> Response:
     """Second step: a code of the app, either the known one or one that is being set up."""
     presence = gates.find_presence()
     if presence is not None and session.get("tf_state") != "validating_profile":
-        return _to("staff_auth.account")
+        return to("staff_auth.account")
     return _second_step(two_factor_token_validation, is_signed_in=presence is not None)
 
 
@@ -251,32 +221,32 @@ def second_factor() -> Response:
 def recovery_code() -> Response:
     """Second step without the app."""
     if gates.find_presence() is not None:
-        return _to("staff_auth.account")
+        return to("staff_auth.account")
     return _second_step(mf_recovery, is_signed_in=False)
 
 
 def _second_step(view: Callable[[], Any], *, is_signed_in: bool) -> Response:
     if request.method != "POST":
-        return _asked(view) if is_signed_in or _pending_account() is not None else _from_the_start()
+        return _asked(view) if is_signed_in or _pending_account() is not None else from_the_start()
     if request.is_json:
         abort(415)
     with _transaction():
         may_ask = is_signed_in or _pending_account(lock=True) is not None
         response = make_response(view()) if may_ask else None
     if response is None:
-        return _from_the_start()
+        return from_the_start()
     if response.status_code != 302:
         return response
     if is_signed_in:
         flash(_("The new app is set up. The old one no longer counts."), "good")
-        return _to("staff_auth.account")
+        return to("staff_auth.account")
     gates.forget_presence()
     presence = gates.find_presence()
     if presence is None:
-        return _from_the_start()
+        return from_the_start()
     if view is mf_recovery:
         _say_codes_left(queries.get_account(presence.member.id).recovery_codes_left)
-    return _arrived() if presence.has_kept_recovery_codes else _to("staff_auth.mf_recovery_codes")
+    return arrived() if presence.has_kept_recovery_codes else to("staff_auth.mf_recovery_codes")
 
 
 def _say_codes_left(left: int) -> None:
@@ -293,7 +263,7 @@ def _say_codes_left(left: int) -> None:
 def second_factor_set_up() -> Response:
     """Shows the secret to scan: the first time before anything else, later to change the app."""
     if gates.find_presence() is None and _pending_account() is None:
-        return _from_the_start()
+        return from_the_start()
     return _asked(two_factor_setup)
 
 
@@ -318,8 +288,8 @@ def recovery_codes_kept() -> Response:
     try:
         operations.keep_recovery_codes(presence.member.id, now=clock.now())
     except NotFoundError:
-        return _to("staff_auth.mf_recovery_codes")
-    return _arrived()
+        return to("staff_auth.mf_recovery_codes")
+    return arrived()
 
 
 @blueprint.route("/password-check", methods=["GET", "POST"], endpoint="verify")
@@ -332,8 +302,7 @@ def password_check() -> Response:
     response = _asked(verify)
     if response.status_code != 302:
         return response
-    target = session.pop("staff_check_for", None)
-    return _to(target if target in _PASSWORD_CHECKED else "staff_auth.account")
+    return way_in.after_password()
 
 
 # Names under which templates and Flask-Security look for these doors.
@@ -350,7 +319,7 @@ def _render(template: str, **context: Any) -> Any:
     is_changing = gates.find_presence() is not None
     if template == _SET_UP_PAGE and request.method == "POST" and not form.errors:
         # To an address that can be loaded again and keeps its secret when the language is switched.
-        return _to("staff_auth.two_factor_setup")
+        return to("staff_auth.two_factor_setup")
     if "two_factor_verify_code_form" in context and session.get("tf_state") == "validating_profile":
         form = context["two_factor_verify_code_form"]
         return page(_SET_UP_PAGE, form, app_secret=_secret_shown(), is_changing=is_changing)
@@ -382,7 +351,8 @@ def _stale(_error: CSRFError) -> Response:
         return page(_SIGN_IN_PAGE, form)
     flash(words, "bad")
     has_page = request.url_rule is not None and "GET" in (request.url_rule.methods or ())
-    return make_response(redirect(request.path if has_page else url_for("staff_auth.account"), code=303))
+    page_of = passkeys.PAGES.get(request.endpoint or "", "staff_auth.account")
+    return make_response(redirect(request.path if has_page else url_for(page_of), code=303))
 
 
 # ── wiring ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -412,15 +382,10 @@ def _load_user(uniquifier: str) -> StaffAccount | None:
 def _on_signed_in(_app: Flask, user: Any, **_more: Any) -> None:
     """Both factors were given: a session of its own begins, and nothing of the stranger's goes along."""
     is_first_time = session.get("tf_state") == "validating_profile"
-    language = session.get("staff_language") or user.language
-    for key in set(session) - _KEPT_IN_SESSION:
-        session.pop(key)
-    g.pop("csrf_token", None)
-    token = secrets.token_urlsafe(32)
-    session[gates.SESSION_KEY] = token
-    session["staff_language"] = language
+    token, digest = way_in.new_session()
+    way_in.begin_session(token, language=user.language)
     now = clock.now()
-    operations.add_session(user.id, digest=hashlib.sha256(token.encode()).digest(), now=now)
+    operations.add_session(user.id, digest=digest, now=now)
     if is_first_time:
         operations.audit_second_factor(user.id, now=now)
 
@@ -430,8 +395,7 @@ def _on_app_changed(_app: Flask, user: Any, **_more: Any) -> None:
 
 
 def _ask_password_again(_within: timedelta, _grace: timedelta) -> BaseResponse:
-    session["staff_check_for"] = request.endpoint
-    return _to("staff_auth.verify")
+    return way_in.ask_password(request.endpoint or "")
 
 
 def _refuse(_mechanisms: list[str], headers: dict[str, str] | None = None) -> BaseResponse:

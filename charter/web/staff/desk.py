@@ -20,7 +20,7 @@ from flask import (
 )
 from werkzeug.wrappers import Response as BaseResponse
 
-from charter import clock, mail
+from charter import clock, mail, meters
 from charter.domain.calendar import local_date
 from charter.domain.errors import DecidedMeanwhileError, NotFoundError, TooLateError
 from charter.i18n import LANGUAGES, _, current_language
@@ -151,6 +151,7 @@ def decide(signature_id: int) -> BaseResponse | str | tuple[str, int]:
         )
     except DecidedMeanwhileError as error:
         return _told_meanwhile(signature_id, error), 409
+    meters.decided(form.action.data)
     session["last_decision"] = decision_id
     following = queries.next_in_queue(skip=signature_id)
     return redirect(
@@ -182,6 +183,7 @@ def undo(decision_id: int) -> BaseResponse:
     except TooLateError:
         flash(_("It is too late to take this decision back."), "bad")
         return redirect(url_for("staff.queue"), code=303)
+    meters.decided("undo")
     session.pop("last_decision", None)
     flash(_("The decision is taken back."), "good")
     return redirect(url_for("staff.dossier", signature_id=signature_id), code=303)
@@ -197,6 +199,7 @@ def release(signature_id: int) -> BaseResponse:
         confirm_link_days=_config().confirm_link_days,
         now=clock.now(),
     )
+    meters.decided("release")
     flash(_("The signature goes on: the mail that asks for confirmation leaves now."), "good")
     return redirect(url_for("staff.queue", state="held"), code=303)
 
