@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-import secrets
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select
 
-from charter.domain.calendar import local_date
-from charter.domain.signature import Actor, Display, Move
+from charter.domain.moments import LONGEST_UNDO
+from charter.domain.signature import Actor, Move
 from charter.models.base import db
-from charter.models.log import LogBatch, LogEvent, LogLeaf
-from charter.models.registry import PublicEntry, RegionCount
+from charter.models.log import LogBatch, LogEvent
+from charter.models.moments import has_come
+from charter.models.registry import PublicEntry
 from charter.models.signature import Link, Signature
-from charter.operations.steps import add_event, get_affiliation, queue_message
-from charter.operations.unit import insert_if_absent, lock, operation
+from charter.operations.public_side import (
+    Counts,
+    append_batch,
+    build_entry,
+    count_entry,
+    end_entry,
+    move_counters,
+    numbers_given,
+)
+from charter.operations.steps import add_event, queue_message
+from charter.operations.unit import lock, operation
 from charter.tlog import leaf as leaves
-from charter.tlog.record import SALT_BYTES, commitment, encode_record
+from charter.tlog.record import commitment
 
 #: Events in one batch; the next one follows at once when there are more.
 MOST_EVENTS = 1000
@@ -40,13 +49,17 @@ class _Batch:
 
     at: datetime
     revision: int
-    next_number: int
     leaves: list[bytes]
-    #: (region, kind) → column → change
-    counts: dict[tuple[str, str], Counter[str]]
+    counts: Counts
+    last_number: int | None = None
 
     def append(self, kind: str, **values: object) -> None:
         self.leaves.append(leaves.encode(kind, t=leaves.format_time(self.at), **values))
+
+    def take_number(self) -> int:
+        """The next registry number; looked up once, where something is published."""
+        self.last_number = (numbers_given() if self.last_number is None else self.last_number) + 1
+        return self.last_number
 
 
 @operation
@@ -66,21 +79,13 @@ def publish_batch(*, now: datetime) -> BatchResult | None:
     batch = _Batch(
         at=at if last is None else max(at, last.at),
         revision=1 if last is None else last.revision + 1,
-        next_number=(db.session.scalar(select(func.max(PublicEntry.number))) or 0) + 1,
         leaves=[],
         counts=defaultdict(Counter),
     )
     _apply(events, batch, now=now)
     first_index = 0 if last is None else last.tree_size
-    db.session.add(
-        LogBatch(revision=batch.revision, at=batch.at, tree_size=first_index + len(batch.leaves)),
-    )
-    db.session.flush()
-    db.session.add_all(
-        LogLeaf(index=first_index + place, data=data, hash=leaves.hash_leaf(data), revision=batch.revision)
-        for place, data in enumerate(batch.leaves)
-    )
-    _move_counters(batch)
+    append_batch(revision=batch.revision, at=batch.at, first_index=first_index, data=batch.leaves)
+    move_counters(batch.counts)
     for event in events:
         db.session.delete(event)
     return BatchResult(batch.revision, len(batch.leaves), is_full=is_full)
@@ -94,7 +99,7 @@ def _take_events(now: datetime) -> tuple[Sequence[LogEvent], bool]:
     """
     due = db.session.execute(
         select(LogEvent.id, LogEvent.signature_id)
-        .where(LogEvent.effective_at <= now)
+        .where(has_come(LogEvent.effective_at, now=now, longest=LONGEST_UNDO))
         .order_by(LogEvent.id)
         .limit(MOST_EVENTS)
     ).all()
@@ -128,78 +133,19 @@ def _apply(events: Sequence[LogEvent], batch: _Batch, *, now: datetime) -> None:
             batch.append("withdraw", **event.values)
             row = public.get(str(event.values["entry"]))
             if row is not None and row.ended_on is None:
-                _end(row, by="signatory", batch=batch)
+                end_entry(row, by="signatory", at=batch.at, counts=batch.counts)
         elif event.kind != "refresh":
             batch.append(event.kind, **event.values)
 
 
 def _publish(signature: Signature, link: Link | None, batch: _Batch, *, now: datetime) -> PublicEntry:
-    assert signature.confirmed_at is not None
-    number = batch.next_number
-    batch.next_number += 1
-    slug, affiliation_name = get_affiliation(signature)
-    is_unlisted = signature.display == Display.UNLISTED
-    name = signature.short_name if signature.display == Display.SHORT else signature.full_name
-    signed_on = local_date(signature.confirmed_at)
-    line = encode_record(
-        entry=signature.entry,
-        salt=secrets.token_bytes(SALT_BYTES),
-        rev=1,
-        number=number,
-        kind=signature.kind,
-        display=signature.display,
-        name=name,
-        region=signature.region_code,
-        affiliation=slug,
-        affiliation_name=affiliation_name,
-        charter=signature.edition_slug,
-        signed_on=signed_on,
-    )
-    row = PublicEntry(
-        number=number,
-        entry=signature.entry,
-        rev=1,
-        line=line,
-        kind=signature.kind,
-        display=signature.display,
-        name=None if is_unlisted else name,
-        region_code=signature.region_code,
-        affiliation_slug=None if is_unlisted else slug,
-        affiliation_name=None if is_unlisted else affiliation_name,
-        edition_slug=signature.edition_slug,
-        signed_on=signed_on,
-    )
+    number = batch.take_number()
+    row, line = build_entry(signature, number=number, rev=1)
     db.session.add(row)
     batch.append("publish", commit=commitment(line), entry=signature.entry, rev=1)
-    batch.counts[signature.region_code, signature.kind]["unlisted" if is_unlisted else "listed"] += 1
+    count_entry(row, batch.counts)
     signature.number = number
     before = signature.move(Move.PUBLISH)
     add_event(signature, Move.PUBLISH, before=before, actor=Actor.SERVICE, now=now)
     queue_message("published", signature, link=link, now=now, values={"number": number, "entry": signature.entry})
     return row
-
-
-def _end(row: PublicEntry, *, by: str, batch: _Batch) -> None:
-    change = batch.counts[row.region_code, row.kind]
-    change["unlisted" if row.display == Display.UNLISTED else "listed"] -= 1
-    change["withdrawn" if by == "signatory" else "revoked"] += 1
-    row.line = row.name = row.affiliation_slug = row.affiliation_name = None
-    row.ended_on = local_date(batch.at)
-    row.ended_by = by
-
-
-def _move_counters(batch: _Batch) -> None:
-    changes = {place: change for place, change in batch.counts.items() if any(change.values())}
-    insert_if_absent(
-        RegionCount,
-        [
-            {"region_code": region, "kind": kind, "listed": 0, "unlisted": 0, "withdrawn": 0, "revoked": 0}
-            for region, kind in changes
-        ],
-    )
-    for (region, kind), change in sorted(changes.items()):
-        db.session.execute(
-            update(RegionCount)
-            .where(RegionCount.region_code == region, RegionCount.kind == kind)
-            .values({column: getattr(RegionCount, column) + difference for column, difference in change.items()})
-        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from charter.tlog import canonical
 
@@ -16,11 +16,12 @@ KINDS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "charter": (frozenset({"charter", "files"}), frozenset()),
     "confirm": (frozenset({"commit", "due", "entry"}), frozenset()),
     "publish": (frozenset({"commit", "entry", "rev"}), frozenset({"approvals"})),
+    "correct": (frozenset({"commit", "entry", "rev"}), frozenset({"approvals", "reason"})),
     "refuse": (frozenset({"entry", "reason"}), frozenset()),
     "withdraw": (frozenset({"entry"}), frozenset()),
 }
 
-#: R: what may stand as the reason of a `refuse` or `revoke`.
+#: R: what may stand as the reason of a `refuse`, `correct` or `revoke`.
 LOG_REASONS = frozenset(
     {"duplicate", "impersonation", "not_consented", "ineligible", "unanswered", "court_order", "abuse", "other"}
 )
@@ -70,6 +71,16 @@ def format_time(instant: datetime) -> str:
     return instant.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def parse_time(text: str) -> datetime:
+    """The instant of a T. Raises LeafError for another form."""
+    if not _is(_TIME, text):
+        raise LeafError("t")
+    try:
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        raise LeafError("t") from None
+
+
 def encode(kind: str, *, t: str, **values: object) -> bytes:
     """The canonical bytes of one leaf. Raises LeafError for an unknown kind, key or value (LOG §1)."""
     try:
@@ -82,9 +93,26 @@ def encode(kind: str, *, t: str, **values: object) -> bytes:
     for key, value in values.items():
         if not _CHECKS[key](value):
             raise LeafError(f"{key} of {kind}")
+    if kind == "correct" and values["rev"] == 1:
+        raise LeafError("rev of correct")  # the first is `publish`
     if not _is(_TIME, t):
         raise LeafError("t")
     return canonical.encode({**values, "kind": kind, "t": t, "v": VERSION})
+
+
+def decode(data: bytes) -> tuple[str, dict[str, object]]:
+    """Kind and values of one leaf, without `t`. Raises LeafError for anything that `encode` would not have written."""
+    try:
+        found = canonical.decode(data)
+    except canonical.NotCanonicalError as error:
+        raise LeafError(str(error)) from None
+    values = {key: value for key, value in found.items() if key not in {"kind", "t", "v"}}
+    kind, t = found.get("kind"), found.get("t")
+    if not isinstance(kind, str) or not isinstance(t, str) or found.get("v") != VERSION:
+        raise LeafError("kind, t or v")
+    if encode(kind, t=t, **values) != data:
+        raise LeafError("not as it would be written")
+    return kind, values
 
 
 def hash_leaf(leaf: bytes) -> bytes:

@@ -35,6 +35,10 @@ def test_each_kind_of_leaf_has_exactly_these_bytes() -> None:
         == f'{{"commit":"{COMMIT}","entry":"{ENTRY}","kind":"publish","rev":1,"t":"{T}","v":1}}'.encode()
     )
     assert (
+        leaf.encode("correct", t=T, commit=COMMIT, entry=ENTRY, rev=2)
+        == f'{{"commit":"{COMMIT}","entry":"{ENTRY}","kind":"correct","rev":2,"t":"{T}","v":1}}'.encode()
+    )
+    assert (
         leaf.encode("refuse", t=T, entry=ENTRY, reason="duplicate")
         == f'{{"entry":"{ENTRY}","kind":"refuse","reason":"duplicate","t":"{T}","v":1}}'.encode()
     )
@@ -56,6 +60,10 @@ def test_each_kind_of_leaf_has_exactly_these_bytes() -> None:
         ("publish", {"commit": COMMIT, "entry": ENTRY, "rev": True}),
         ("publish", {"commit": COMMIT[:-1], "entry": ENTRY, "rev": 1}),
         ("publish", {"commit": COMMIT, "entry": ENTRY, "rev": 1, "approvals": ["s1", "s1"]}),
+        ("correct", {"commit": COMMIT, "entry": ENTRY}),
+        ("correct", {"commit": COMMIT, "entry": ENTRY, "rev": 1}),
+        ("correct", {"commit": COMMIT, "entry": ENTRY, "rev": 2, "reason": "Айгүл"}),
+        ("correct", {"commit": COMMIT, "entry": ENTRY, "rev": 2, "number": 7}),
         ("confirm", {"commit": COMMIT, "due": "27.11.2026", "entry": ENTRY}),
         ("charter", {"charter": "specimen-1", "files": {"en": "11" * 32}}),
     ],
@@ -69,6 +77,33 @@ def test_a_leaf_needs_a_time_in_seconds_and_utc() -> None:
     for wrong in ("2026-11-20T09:00:00", "2026-11-20T09:00:00+05:00", "2026-11-20 09:00:00Z"):
         with pytest.raises(leaf.LeafError):
             leaf.encode("withdraw", t=wrong, entry=ENTRY)
+
+
+def test_a_leaf_is_read_back_as_it_was_written_and_nothing_else_is_read() -> None:
+    data = leaf.encode("correct", t=T, commit=COMMIT, entry=ENTRY, rev=2, reason="other", approvals=["s3"])
+    kind, values = leaf.decode(data)
+    assert kind == "correct"
+    assert values == {"commit": COMMIT, "entry": ENTRY, "rev": 2, "reason": "other", "approvals": ["s3"]}
+    for wrong in (
+        data.replace(b'"v":1', b'"v":2'),
+        data.replace(b'"kind":"correct"', b'"kind":"praise"'),
+        data.replace(b'"rev":2', b'"rev":1'),
+        data.replace(b'"rev":2', b'"rev":2,"name":"A"'),
+        data.replace(b'"other"', b'"secret"'),
+        data + b"\n",
+        data[:-1],
+        b"{}",
+        b"\xff",
+    ):
+        with pytest.raises(leaf.LeafError):
+            leaf.decode(wrong)
+
+
+def test_the_time_of_a_leaf_is_read_in_seconds_and_utc() -> None:
+    assert leaf.format_time(leaf.parse_time(T)) == T
+    for wrong in ("2026-11-20T09:00:00", "2026-13-20T09:00:00Z", ""):
+        with pytest.raises(leaf.LeafError):
+            leaf.parse_time(wrong)
 
 
 def test_a_leaf_hash_is_that_of_rfc_6962() -> None:

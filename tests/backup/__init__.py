@@ -1,0 +1,1 @@
+"""Backup and restore, the leaves file, and the drill that loses a machine."""
