@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import smtplib
-import socket
 import ssl
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -28,12 +28,18 @@ from charter.settings import Settings
 
 
 class DeliveryError(Exception):
-    """A mail could not be handed over. code: for staff and logs, without anything personal."""
+    """A mail could not be handed over. code: for staff and logs, without anything personal.
 
-    def __init__(self, code: str, *, is_permanent: bool) -> None:
+    is_broken: the way out itself does not work, so the next mail would fail alike.
+    was_offered: whether the way out has seen this mail, which may then be to blame.
+    """
+
+    def __init__(self, code: str, *, is_permanent: bool, is_broken: bool = False, was_offered: bool = True) -> None:
         super().__init__(code)
         self.code = code
         self.is_permanent = is_permanent
+        self.is_broken = is_broken
+        self.was_offered = was_offered
 
 
 MOST_LINE_CHARS = 78
@@ -173,14 +179,18 @@ class FileTransport:
             aside.write_bytes(message.as_bytes())
             aside.replace(self.folder / f"{uid}.eml")
         except OSError as error:
-            raise DeliveryError(f"file-{error.errno}", is_permanent=False) from error
+            raise DeliveryError(f"file-{error.errno}", is_permanent=False, is_broken=True, was_offered=False) from error
 
     def close(self) -> None:
         """Nothing is held open."""
 
 
-#: What servers say before they close a connection that stood idle (RFC 5321 §3.8).
-IDLE_TIMEOUT = 421
+#: What servers say before they close a connection, for instance one that stood idle (RFC 5321 §3.8).
+CLOSING = 421
+#: That a connection was closed long ago shows at once; a silence that lasts longer is another failure.
+IDLE_SECONDS = 1
+#: A goodbye is a courtesy.
+GOODBYE_SECONDS = 2
 
 
 class SmtpTransport:
@@ -191,6 +201,18 @@ class SmtpTransport:
         self.connection: smtplib.SMTP | None = None
 
     def _open(self) -> smtplib.SMTP:
+        """A connection that is ready for mail. Whatever goes wrong here is no mail's fault, and ours to mend."""
+        try:
+            return self._greet()
+        except smtplib.SMTPAuthenticationError as error:
+            code = f"smtp-login-{error.smtp_code}"
+        except smtplib.SMTPResponseException as error:
+            code = f"smtp-{error.smtp_code}"
+        except (smtplib.SMTPException, OSError) as error:
+            code = f"smtp-{type(error).__name__}"
+        raise DeliveryError(code, is_permanent=False, is_broken=True, was_offered=False)
+
+    def _greet(self) -> smtplib.SMTP:
         settings = self.settings
         context = ssl.create_default_context()
         if settings.smtp_security == "tls":
@@ -204,6 +226,7 @@ class SmtpTransport:
                 connection.starttls(context=context)
             if settings.smtp_username:
                 connection.login(settings.smtp_username, settings.smtp_password)
+            connection.ehlo_or_helo_if_needed()
         except BaseException:
             connection.close()
             raise
@@ -216,44 +239,57 @@ class SmtpTransport:
                 self.connection = self._open()
                 self.connection.send_message(message)
                 return
+            begun = time.monotonic()
             try:
                 self.connection.send_message(message)
             except (smtplib.SMTPServerDisconnected, smtplib.SMTPResponseException) as error:
-                if getattr(error, "smtp_code", IDLE_TIMEOUT) != IDLE_TIMEOUT:
+                was_idle = time.monotonic() - begun < IDLE_SECONDS
+                if getattr(error, "smtp_code", CLOSING) != CLOSING or not was_idle:
                     raise
                 # The server has closed a connection that stood idle, with or without a word: once more on a new one.
-                self.close()
+                self._drop()
                 self.connection = self._open()
                 self.connection.send_message(message)
         except smtplib.SMTPRecipientsRefused as error:
             status = next(iter(error.recipients.values()))[0]
             self._rest()
-            raise DeliveryError(f"smtp-{status}", is_permanent=500 <= status < 600) from None
-        except smtplib.SMTPAuthenticationError as error:
-            self.close()
-            # Ours to mend: the mail must not be given up for it.
-            raise DeliveryError(f"smtp-login-{error.smtp_code}", is_permanent=False) from None
+            raise DeliveryError(
+                f"smtp-{status}", is_permanent=500 <= status < 600, is_broken=status == CLOSING
+            ) from None
         except smtplib.SMTPResponseException as error:
-            self.close()
+            self._drop()
             is_about_mail = isinstance(error, smtplib.SMTPDataError)
             raise DeliveryError(
-                f"smtp-{error.smtp_code}", is_permanent=is_about_mail and 500 <= error.smtp_code < 600
+                f"smtp-{error.smtp_code}",
+                is_permanent=is_about_mail and 500 <= error.smtp_code < 600,
+                is_broken=error.smtp_code == CLOSING,
             ) from None
-        except (smtplib.SMTPException, ssl.SSLError, socket.gaierror, OSError) as error:
-            self.close()
-            raise DeliveryError(f"smtp-{type(error).__name__}", is_permanent=False) from None
+        except (smtplib.SMTPException, OSError) as error:
+            self._drop()
+            is_broken = isinstance(error, (smtplib.SMTPServerDisconnected, OSError))
+            raise DeliveryError(f"smtp-{type(error).__name__}", is_permanent=False, is_broken=is_broken) from None
 
     def _rest(self) -> None:
         with contextlib.suppress(smtplib.SMTPException, OSError):
             if self.connection is not None:
                 self.connection.rset()
 
+    def _drop(self) -> None:
+        """Without a word: a server that no longer answers would make us wait for its goodbye as well."""
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            connection.close()
+
     def close(self) -> None:
         """Says goodbye if the server still listens."""
         connection, self.connection = self.connection, None
-        if connection is not None:
-            with contextlib.suppress(smtplib.SMTPException, OSError):
-                connection.quit()
+        if connection is None:
+            return
+        with contextlib.suppress(smtplib.SMTPException, OSError):
+            if connection.sock is not None:
+                connection.sock.settimeout(GOODBYE_SECONDS)
+            connection.quit()
+        connection.close()
 
 
 def transport_for(settings: Settings) -> Transport:

@@ -1,26 +1,39 @@
-"""The worker: publishes batches and delivers mail, again and again; any number of them may run at once."""
+"""The worker: publishes batches and delivers mail, side by side; any number of them may run at once."""
 
 from __future__ import annotations
 
+import secrets
 import signal
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
 from types import FrameType
+from typing import TypeVar
 
 import structlog
-from flask import Flask
-from sqlalchemy.exc import DBAPIError
+from flask import Flask, current_app
+from sqlalchemy.exc import SQLAlchemyError
 
-from charter import clock
+from charter import clock, leaves_file, logs, meters, metrics
+from charter.domain.mail import Delivery
 from charter.mail import DeliveryError, Transport, render, transport_for
 from charter.operations import outbox, publication
-from charter.queries import log
+from charter.queries import log, schema
 from charter.settings import Settings
 
+T = TypeVar("T")
 logger = structlog.get_logger()
 
 TICK_SECONDS = 0.5
 MESSAGES_AT_ONCE = 50
+#: After a failure of the mail server nobody tries for so long, twice as long after each further one.
+FIRST_REST_SECONDS = 1.0
+LONGEST_REST_SECONDS = 30.0
+#: After SIGTERM a mail that is being sent has so long to leave; whoever started us kills after seven seconds.
+LEAVE_SECONDS = 4.0
 
 
 #: With a publication interval longer than this, withdrawals are looked for in between.
@@ -33,32 +46,196 @@ def is_urgent(settings: Settings) -> bool:
 
 
 def publish() -> int:
-    """Publishes everything that is due, batch after batch; returns the number of leaves."""
+    """Publishes everything that is due, batch after batch; returns the number of leaves.
+
+    Nothing from a database that is older than its leaves file; and that file follows each batch.
+    """
+    settings: Settings = current_app.config["CHARTER"]
+    if not leaves_file.follow(settings).may_publish:
+        return 0
     leaves = 0
-    while (result := publication.publish_batch(now=clock.now())) is not None:
+    while True:
+        began = time.perf_counter()
+        result = publication.publish_batch(now=clock.now())
+        if result is None:
+            break
+        meters.batch_published(result.leaf_count, time.perf_counter() - began)
         leaves += result.leaf_count
         logger.info("published", revision=result.revision, leaves=result.leaf_count)
+        leaves_file.follow(settings)
         if not result.is_full:
             break
     return leaves
 
 
-def deliver(settings: Settings, transport: Transport, stop: threading.Event | None = None) -> int:
-    """Delivers what is due, at most MESSAGES_AT_ONCE; returns how many left. No transaction is open while sending."""
+# ── mail ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round of mail. sent: how many left. is_full: more may be due. is_broken: the way out does not work."""
+
+    sent: int = 0
+    is_full: bool = False
+    is_broken: bool = False
+
+
+class Hand:
+    """The messages that a round has taken up and not offered yet, and the lease they are held by."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: list[Delivery] = []
+        self._leased_until: datetime | None = None
+
+    def fill(self, deliveries: list[Delivery], *, leased_until: datetime) -> None:
+        """Takes up a batch."""
+        with self._lock:
+            self._waiting, self._leased_until = list(deliveries), leased_until
+
+    def take(self) -> Delivery | None:
+        """The next one, which from here on may have been offered."""
+        with self._lock:
+            return self._waiting.pop(0) if self._waiting else None
+
+    def put_back(self, *also: int, code: str | None = None) -> None:
+        """Lets go of the rest, and of `also`: whoever comes next may take them up at once."""
+        with self._lock:
+            rest, self._waiting = [*also, *(one.message_id for one in self._waiting)], []
+            until = self._leased_until
+        if rest and until is not None:
+            outbox.put_back(rest, leased_until=until, code=code)
+
+
+def deliver(
+    settings: Settings, transport: Transport, stop: threading.Event | None = None, hand: Hand | None = None
+) -> Round:
+    """Delivers what is due, at most MESSAGES_AT_ONCE. No transaction is open while sending.
+
+    When the way out breaks, the rest goes back at once and no attempt is counted for it.
+    """
+    hand = hand or Hand()
     key = settings.secret_key.encode()
+    # What a round left that the database broke off.
+    hand.put_back()
+    now = clock.now()
+    # A slow server must not outlast the lease: another worker would send the same mails meanwhile.
+    enough = time.monotonic() + settings.outbox_lease_seconds / 2
+    batch = outbox.claim(limit=MESSAGES_AT_ONCE, lease_seconds=settings.outbox_lease_seconds, now=now)
+    hand.fill(batch, leased_until=now + timedelta(seconds=settings.outbox_lease_seconds))
     sent = 0
-    for delivery in outbox.claim(limit=MESSAGES_AT_ONCE, lease_seconds=settings.outbox_lease_seconds, now=clock.now()):
-        if stop is not None and stop.is_set():
-            break
+    while not (stop is not None and stop.is_set()) and time.monotonic() < enough:
+        delivery = hand.take()
+        if delivery is None:
+            return Round(sent, is_full=len(batch) == MESSAGES_AT_ONCE)
+        began = time.perf_counter()
         try:
-            transport.send(render(delivery, key=key, settings=settings), uid=delivery.uid)
+            message = render(delivery, key=key, settings=settings)
+            began = time.perf_counter()
+            transport.send(message, uid=delivery.uid)
         except DeliveryError as error:
-            outbox.mark_failed(delivery.message_id, code=error.code, is_permanent=error.is_permanent, now=clock.now())
-            logger.warning("mail failed", message=delivery.message_id, code=error.code, permanent=error.is_permanent)
+            meters.mail_failed(error.code, time.perf_counter() - began)
+            _fail(delivery, error)
+            if error.is_broken:
+                hand.put_back(*(() if error.was_offered else (delivery.message_id,)), code=error.code)
+                return Round(sent, is_broken=True)
+        except Exception:
+            # A bug that one mail brings out must not stand in the way of the others.
+            outbox.mark_failed(delivery.message_id, code="bug", is_permanent=False, now=clock.now())
+            hand.put_back()
+            raise
         else:
+            seconds = time.perf_counter() - began
             outbox.mark_sent(delivery.message_id, now=clock.now())
+            meters.mail_sent(seconds)
+            logger.info("mail sent", message=delivery.message_id, milliseconds=round(seconds * 1000, 1))
             sent += 1
-    return sent
+    hand.put_back()
+    return Round(sent, is_full=True)
+
+
+def _fail(delivery: Delivery, error: DeliveryError) -> None:
+    if error.was_offered:
+        outbox.mark_failed(delivery.message_id, code=error.code, is_permanent=error.is_permanent, now=clock.now())
+    logger.warning(
+        "mail failed",
+        message=delivery.message_id,
+        code=error.code,
+        permanent=error.is_permanent,
+        offered=error.was_offered,
+    )
+
+
+class Postman:
+    """Delivers mail in a thread of its own, so that a mail server that hangs holds up nothing but mail."""
+
+    def __init__(self, app: Flask, stop: threading.Event) -> None:
+        self._app = app
+        self._stop = stop
+        self._settings: Settings = app.config["CHARTER"]
+        self._hand = Hand()
+        self._rest_seconds = 0.0
+        # A daemon: a send that hangs must not keep the process from ending.
+        self._thread = threading.Thread(target=self._run, name="mail", daemon=True)
+
+    def start(self) -> None:
+        """Begins."""
+        self._thread.start()
+
+    def leave(self) -> None:
+        """After `stop`: waits for the mail that is being sent, not for ever, and puts back what nobody has seen."""
+        self._thread.join(LEAVE_SECONDS)
+        if self._thread.is_alive():
+            logger.warning("a mail was left behind, its lease will end")
+            with self._app.app_context():
+                _guarded(self._hand.put_back, self._stop)
+
+    def _run(self) -> None:
+        transport = transport_for(self._settings)
+        with schema.serving():
+            while not self._stop.is_set():
+                with self._app.app_context():
+                    work = partial(deliver, self._settings, transport, self._stop, self._hand)
+                    done = _guarded(work, self._stop)
+                self._pause(done or Round())
+        transport.close()
+
+    def _pause(self, done: Round) -> None:
+        if done.is_broken:
+            self._rest_seconds = min(max(self._rest_seconds * 2, FIRST_REST_SECONDS), LONGEST_REST_SECONDS)
+            self._stop.wait(self._rest_seconds)
+            return
+        if done.sent:
+            self._rest_seconds = 0.0
+        if not done.is_full:
+            self._stop.wait(TICK_SECONDS)
+
+
+# ── the whole ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _guarded(work: Callable[[], T], stop: threading.Event) -> T | None:
+    """What `work` returns; None if the world or we ourselves failed: the next round tries again."""
+    # The lines of one round belong together.
+    structlog.contextvars.bind_contextvars(round=secrets.token_hex(4))
+    try:
+        return work()
+    except SQLAlchemyError as error:
+        if schema.is_breakdown(error):
+            # Gone, full or locked for long: nothing is lost.
+            logger.warning("database", kind=schema.code_of(error))
+            stop.wait(2)
+        else:
+            _tell_bug(stop)
+    except Exception:
+        _tell_bug(stop)
+    return None
+
+
+def _tell_bug(stop: threading.Event) -> None:
+    # A bug in one round must not stop publication and mail for good; the supervisor sees it in the log.
+    logger.exception("bug in the worker")
+    stop.wait(5)
 
 
 def run_once(app: Flask) -> tuple[int, int]:
@@ -67,17 +244,22 @@ def run_once(app: Flask) -> tuple[int, int]:
     transport = transport_for(settings)
     leaves = mails = 0
     try:
-        with app.app_context():
+        with app.app_context(), schema.serving():
             leaves += publish()
-            while count := deliver(settings, transport):
-                mails += count
+            while (done := deliver(settings, transport)).sent:
+                mails += done.sent
+                if done.is_broken:
+                    break
     finally:
         transport.close()
     return leaves, mails
 
 
 def run(app: Flask) -> None:
-    """Works until SIGTERM or SIGINT; what is in hand is finished, what is not stays in the database."""
+    """Works until SIGTERM or SIGINT; what is in hand is finished, what is not stays in the database.
+
+    Publication keeps its interval in this thread, whatever mail does in the other one.
+    """
     stop = threading.Event()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
@@ -86,27 +268,30 @@ def run(app: Flask) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
     settings: Settings = app.config["CHARTER"]
-    transport = transport_for(settings)
+    postman = Postman(app, stop)
+    watch = clock.Watch()
     next_publication = 0.0
+    logs.speak_for_process()
+    metrics.start(app, "worker")
     logger.info("worker started", transport=settings.mail_transport)
-    while not stop.is_set():
-        busy = False
-        try:
+    postman.start()
+    with schema.serving():
+        while not stop.is_set():
+            jump_seconds = watch.look()
+            if jump_seconds:
+                logger.warning("the clock jumped", seconds=round(jump_seconds))
             # A context for each round gives its database session back.
             with app.app_context():
-                if time.monotonic() >= next_publication or is_urgent(settings):
-                    publish()
+                if _guarded(partial(_publish_if_time, settings, next_publication), stop):
                     next_publication = time.monotonic() + settings.publish_interval_seconds
-                busy = deliver(settings, transport, stop) == MESSAGES_AT_ONCE
-        except DBAPIError as error:
-            # Gone or locked for long: nothing is lost, the next round tries again.
-            logger.warning("database", kind=type(error.orig).__name__)
-            stop.wait(2)
-        except Exception:
-            # A bug in one round must not stop publication and mail for good; the supervisor sees it in the log.
-            logger.exception("bug in the worker")
-            stop.wait(5)
-        if not busy:
             stop.wait(TICK_SECONDS)
-    transport.close()
+    postman.leave()
     logger.info("worker stopped")
+
+
+def _publish_if_time(settings: Settings, moment: float) -> bool:
+    """Publishes if `moment` of the monotonic clock has come, or a withdrawal must not wait; returns whether it did."""
+    if time.monotonic() < moment and not is_urgent(settings):
+        return False
+    publish()
+    return True

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import or_, select, update
 
 from charter.domain.errors import NotFoundError
 from charter.domain.mail import Delivery
+from charter.domain.moments import CLOCK_SLACK
 from charter.domain.signature import STANDING, State
 from charter.models.base import db
+from charter.models.moments import has_come
 from charter.models.outbox import Message
 from charter.models.signature import Link, Signature
 from charter.operations.steps import add_audit, personal_link
@@ -18,32 +22,41 @@ from charter.operations.unit import operation
 #: Minutes until the next attempt; after these, hourly until GIVE_UP_AFTER.
 RETRY_MINUTES = (1, 5, 15, 60)
 GIVE_UP_AFTER = timedelta(hours=48)
+#: No message is ever planned further ahead than this.
+LONGEST_WAIT = timedelta(minutes=max(RETRY_MINUTES))
+#: By the clock alone one jump of it would give up everything that waits; so many attempts take hours whatever it says.
+LEAST_ATTEMPTS = 10
 
 
 @operation
 def claim(*, limit: int, lease_seconds: int, now: datetime) -> list[Delivery]:
     """Takes up to `limit` messages that are due; nobody else gets them until the lease ends.
 
+    A message that waits, or is leased, for longer than we ever plan is due now: the clock has gone back.
     A `signing` message becomes `already-signed` when the person stands in the registry or its queue, else
     `confirm-signature`; one that is no longer needed is closed without a mail.
     """
+    db.session.execute(
+        update(Message)
+        .where(Message.done_at.is_(None), ~Message.on_hold, Message.due_at > now + LONGEST_WAIT + CLOCK_SLACK)
+        .values(due_at=now),
+        execution_options={"synchronize_session": False},
+    )
+    lease = timedelta(seconds=lease_seconds)
     due = (
         select(Message.id)
         .where(
             Message.done_at.is_(None),
             ~Message.on_hold,
             Message.due_at <= now,
-            or_(Message.leased_until.is_(None), Message.leased_until <= now),
+            or_(Message.leased_until.is_(None), has_come(Message.leased_until, now=now, longest=lease)),
         )
         .order_by(Message.due_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
     taken = db.session.scalars(
-        update(Message)
-        .where(Message.id.in_(due.scalar_subquery()))
-        .values(leased_until=now + timedelta(seconds=lease_seconds))
-        .returning(Message)
+        update(Message).where(Message.id.in_(due.scalar_subquery())).values(leased_until=now + lease).returning(Message)
     ).all()
     # Both lists are held, so that `_resolve` finds each row in the session instead of asking for it.
     links = db.session.scalars(select(Link).where(Link.id.in_([one.link_id for one in taken]))).all()
@@ -127,12 +140,29 @@ def mark_failed(message_id: int, *, code: str, is_permanent: bool, now: datetime
     message.attempts += 1
     message.last_error = code
     message.leased_until = None
-    # After a standstill of days the first failure is not yet a reason to give up.
-    if is_permanent or (message.attempts > 1 and now - message.created_at >= GIVE_UP_AFTER):
+    # After a standstill of days the first failures are not yet a reason to give up.
+    if is_permanent or (message.attempts >= LEAST_ATTEMPTS and now - message.created_at >= GIVE_UP_AFTER):
         message.failed_at = message.done_at = now
         return
     place = min(message.attempts, len(RETRY_MINUTES)) - 1
     message.due_at = now + timedelta(minutes=RETRY_MINUTES[place])
+
+
+@operation
+def put_back(message_ids: Sequence[int], *, leased_until: datetime, code: str | None) -> None:
+    """Ends the lease of messages that were taken up and never offered to anybody: due as before, no attempt counted.
+
+    leased_until: of that lease; what another worker has taken up since stays with it. code: why, as in `mark_failed`.
+    """
+    values: dict[str, Any] = {"leased_until": None}
+    if code is not None:
+        values["last_error"] = code
+    db.session.execute(
+        update(Message)
+        .where(Message.id.in_(message_ids), Message.leased_until == leased_until, Message.done_at.is_(None))
+        .values(**values),
+        execution_options={"synchronize_session": False},
+    )
 
 
 @operation

@@ -8,12 +8,13 @@ from typing import Any
 import structlog
 from flask import Flask, Response, g, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from charter.domain import errors as domain
 from charter.i18n import LANGUAGES, preferred_language
 from charter.i18n import lazy_gettext as _l
+from charter.queries import schema
 
 logger = structlog.get_logger()
 
@@ -80,7 +81,15 @@ STALE_FORM = ErrorPage(
     _l("Its safety token has run out, so nothing was done."),
     _l("Go back, load the page anew and try once more."),
 )
+#: A form that could not be stored: the page itself carries what was typed, for a way back may lead nowhere.
+NOT_STORED = ErrorPage(
+    PAGES[503].title,
+    PAGES[503].explanation,
+    _l("What you typed is kept on this page. Wait a minute and press the button."),
+)
 RETRY_AFTER_SECONDS = 30
+#: Rooms whose forms hold passwords and codes: these are typed anew.
+_SECRET_ROOMS = ("staff_auth",)
 
 #: Domain error → status. Whatever is missing here is a bug and becomes 500.
 STATUSES: dict[type[domain.CharterError], int] = {
@@ -99,6 +108,9 @@ def error_page(status: int, original: HTTPException | None = None) -> Response:
     if "lang" not in g:
         first = request.path.split("/", 2)[1] if request.path.startswith("/") else ""
         g.lang = first if first in LANGUAGES else preferred_language()
+    typed = _typed() if status == 503 else []
+    if typed:
+        page = NOT_STORED
     body = render_template(
         "errors/error.html",
         lang=g.lang,
@@ -108,6 +120,7 @@ def error_page(status: int, original: HTTPException | None = None) -> Response:
         title=page.title,
         explanation=page.explanation,
         action=page.action,
+        typed=typed,
     )
     response = make_response(body, status)
     if original is not None:
@@ -132,14 +145,31 @@ def _domain(error: domain.CharterError) -> Response:
     return error_page(STATUSES.get(type(error), 500))
 
 
-def _broken_database(error: OperationalError | InterfaceError) -> Response:
-    logger.error("database", endpoint=request.endpoint, kind=type(error.orig).__name__)
+def _typed() -> list[tuple[str, str]]:
+    """The fields of the form that was sent, exactly as they came: its own token, no new one."""
+    if request.method != "POST" or request.blueprint in _SECRET_ROOMS:
+        return []
+    return [(name, value) for name, values in request.form.lists() for value in values]
+
+
+def database_error(error: SQLAlchemyError) -> Response:
+    """503 for a database that is gone, locked, full or damaged. Any other error is a bug, and raised again."""
+    if not schema.is_breakdown(error):
+        raise error
+    logger.error("database", endpoint=request.endpoint, kind=schema.code_of(error))
     return error_page(503)
+
+
+def unavailable(body: str) -> Response:
+    """A page of our own for the same, such as a form that still holds what was typed."""
+    response = make_response(body, 503)
+    response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def init_app(app: Flask) -> None:
     """Every error leaves through here."""
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(domain.CharterError, _domain)
-    app.register_error_handler(OperationalError, _broken_database)
-    app.register_error_handler(InterfaceError, _broken_database)
+    app.register_error_handler(SQLAlchemyError, database_error)

@@ -77,7 +77,8 @@ def test_without_a_database_the_process_is_alive_but_not_ready(app: Flask) -> No
     assert app.test_client().get("/healthz").status_code == 200
     ready = app.test_client().get("/readyz")
     assert ready.status_code == 503
-    assert ready.json == {"database": "unreachable"}
+    assert ready.json is not None
+    assert ready.json["database"] == "unreachable"
 
 
 def test_before_migrations_the_service_is_not_ready_and_says_why(app: Flask) -> None:
@@ -85,7 +86,7 @@ def test_before_migrations_the_service_is_not_ready_and_says_why(app: Flask) -> 
         from charter.models.base import writing
 
         with writing():
-            db.session.connection().exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
+            db.session.connection().exec_driver_sql("DELETE FROM alembic_version")
             db.session.commit()
     ready = app.test_client().get("/readyz")
     assert ready.status_code == 503
@@ -96,7 +97,8 @@ def test_before_migrations_the_service_is_not_ready_and_says_why(app: Flask) -> 
 def test_a_ready_service_says_that_all_is_well(app: Flask) -> None:
     ready = app.test_client().get("/readyz")
     assert ready.status_code == 200
-    assert ready.json == {"database": "ok", "schema": "ok", "registry": "ok"}
+    assert ready.json is not None
+    assert {ready.json[part] for part in ("database", "schema", "registry", "mail", "worker", "clock")} == {"ok"}
     assert "Set-Cookie" not in ready.headers
 
 
