@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import importlib
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from flask import Flask
 from flask_migrate import downgrade, upgrade
 from sqlalchemy import CheckConstraint, inspect, text
 from sqlalchemy.exc import DBAPIError
 
-from charter import create_app
+from charter import create_app, migrating
 from charter.models.base import Base, db, writing
 from tests.conftest import make_settings
 from tests.house.world import World, dump
@@ -71,6 +76,40 @@ def test_up_gives_what_the_models_say_down_leaves_nothing_and_up_again_works(emp
             downgrade(revision="base")
         assert tables(empty_app) <= {"alembic_version"}
     assert len(declared_checks()["signature"]) >= 5
+
+
+def test_the_revisions_are_known_without_alembic_which_web_server_and_worker_do_without(tmp_path: Path) -> None:
+    app = create_app(make_settings(tmp_path / "any"))
+    scripts = ScriptDirectory(app.extensions["migrate"].directory)
+    with app.app_context():
+        assert list(migrating.known()) == [one.revision for one in scripts.walk_revisions()][::-1]
+    assert all(re.fullmatch(r"\d{4}", one) for one in migrating.revisions(scripts.dir))
+    look = "import sys, charter; charter.create_app(); print(*{'alembic', 'flask_migrate', 'mako'} & set(sys.modules))"
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("CHARTER_")}
+    environ |= {"CHARTER_INSTANCE_PATH": str(tmp_path / "other")}
+    done = subprocess.run([sys.executable, "-c", look], env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_developers_have_the_commands_of_alembic(empty_app: Flask) -> None:
+    runner = empty_app.test_cli_runner()
+    assert "revision" in runner.invoke(args=["db", "--help"]).output
+    assert runner.invoke(args=["db", "upgrade"]).exit_code == 0
+    with empty_app.app_context():
+        assert migrating.pending() == []
+    assert runner.invoke(args=["db", "check"]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "befores", [("None", "None"), ('"0003"', '"0001"'), ("None", '"0009"')], ids=["two first", "circle", "gap"]
+)
+def test_migrations_that_are_not_one_chain_are_refused(tmp_path: Path, befores: tuple[str, str]) -> None:
+    (tmp_path / "versions").mkdir()
+    for number, before in enumerate(befores, 1):
+        step = f'revision = "000{number}"\ndown_revision = {before}\n'
+        (tmp_path / "versions" / f"000{number}.py").write_text(step)
+    with pytest.raises(ValueError, match=r"chain|follow"):
+        migrating.revisions(str(tmp_path))
 
 
 def test_a_second_migration_of_a_present_database_changes_nothing(world: World) -> None:
