@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 from flask import Flask
-from flask_migrate import upgrade
 
-from charter import clock, shipped, worker
+from charter import clock, migrating, shipped, worker
+from charter.cli_backup import backup, backup_key, reapply, restore
 from charter.cli_staff import staff
 from charter.operations import seed
 from charter.settings import Settings
@@ -16,11 +18,12 @@ from charter.web.staff.auth import first_staff_path
 def prepare(app: Flask) -> str | None:
     """Brings the database to the present schema and loads what is shipped.
 
-    Returns the path of the one-time link for the first member of staff, or None once there is one.
+    Returns the path of the one-time link for the first member of staff, or None once there is one. Raises
+    MigrationError when others are in the way.
     """
     settings: Settings = app.config["CHARTER"]
+    migrating.migrate(app)
     with app.app_context():
-        upgrade()
         load(settings)
     return first_staff_path(app)
 
@@ -36,8 +39,29 @@ def load(settings: Settings) -> bool:
     )
 
 
+def _make_app(settings: Settings) -> Flask:
+    """Another application, on other settings: a restore builds its database beside the one that is served."""
+    from charter import create_app  # which assembles this module too
+
+    return create_app(settings)
+
+
+class _StepCommands(click.Command):
+    """Flask-Migrate's commands for developers, loaded with Alembic only when one is asked for."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Becomes the real group."""
+        from flask_migrate.cli import db
+
+        group: click.Group = db
+        return group.make_context(info_name, args, parent, **extra)
+
+
 def init_app(app: Flask) -> None:
     """Registers the commands."""
+    app.config["MAKE_APP"] = _make_app
 
     @app.cli.command("worker")
     @click.option("--once", is_flag=True, help="Do what is due now and end.")
@@ -50,12 +74,23 @@ def init_app(app: Flask) -> None:
             worker.run(app)
 
     @app.cli.command("prepare")
-    def run_prepare() -> None:
+    @click.option("--check", is_flag=True, help="Change nothing; exit code 1 if a migration is pending.")
+    def run_prepare(check: bool) -> None:
         """Migrate the database and load what is shipped; prints the one-time link if there is no staff yet."""
         settings: Settings = app.config["CHARTER"]
-        path = prepare(app)
+        if check:
+            with app.app_context():
+                pending, standing = migrating.pending(), migrating.standing()
+            click.echo(f"Pending: {', '.join(pending)}." if pending else f"Nothing is pending (schema: {standing}).")
+            raise SystemExit(1 if pending else 0)
+        try:
+            path = prepare(app)
+        except migrating.MigrationError as error:
+            raise click.ClickException(str(error)) from None
         click.echo("The database is ready.")
         if path:
             click.echo(f"First member of staff: {settings.public_url}{path}")
 
-    app.cli.add_command(staff)
+    steps = _StepCommands("db", help="Write and try migrations (for developers).")
+    for command in (staff, backup, backup_key, restore, reapply, steps):
+        app.cli.add_command(command)

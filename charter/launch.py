@@ -1,54 +1,40 @@
-"""Starts the whole service with one command: checks, migrates, then keeps web server and worker running together."""
+"""The `charter` command: checks, migrates, then keeps web server and worker running; or the web server alone."""
 
 from __future__ import annotations
 
 import argparse
-import ctypes
+import contextlib
 import errno
 import os
 import shutil
-import signal
 import socket
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import FrameType
-from typing import NamedTuple
 
 from sqlalchemy.exc import OperationalError
 
-from charter import create_app, shipped
+from charter import create_app, serving, shipped, worker
 from charter.cli import prepare
+from charter.migrating import MigrationError
 from charter.settings import Settings, SettingsError, default_instance_path, load, own_database_url, variable_of
+from charter.supervision import LaunchError, Requests, Service
 
-# Both children are asked first and killed then; together this stays below ten seconds.
-STOP_SECONDS = 7
-START_SECONDS = 60
-LOOK_SECONDS = 0.1
 DEMO_FOLDER = "demo"
 DEMO_MARK = "signatories"  # how many the demonstration in this folder was made with
 # The rest would tie a demonstration to a real installation: its database, key, mail or name.
 DEMO_SETTINGS = ("bind_host", "bind_port", "public_url", "trusted_hosts", "web_workers", "web_threads", "log_level")
 
 
-class LaunchError(Exception):
-    """The service cannot start or go on; the text is one sentence for whoever started it."""
-
-
-class Child(NamedTuple):
-    """A process of the service, and what to call it in a sentence."""
-
-    name: str
-    process: subprocess.Popen[bytes]
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """The `charter` command. Exit code 0: stopped when asked; 1: could not start or broke; 2: wrong settings."""
     options = _read_arguments(arguments)
     try:
+        if options.command == "web":
+            return _web(options.fd, options.ready_fd)
+        if options.command == "worker":
+            return _worker()
         return _run(options.port, options.demo)
     except SettingsError as error:
         print("The settings need mending:", file=sys.stderr)
@@ -65,14 +51,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="charter", description="The Charter service.")
-    run = parser.add_subparsers(dest="command", required=True, metavar="run").add_parser(
-        "run", help="serve, with web server and worker together"
-    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{run,web,worker}")
+    web = commands.add_parser("web", help="the web server alone; the database must have been prepared")
+    web.add_argument("--fd", type=int, metavar="N", help="number of a listening socket that is open already")
+    web.add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)
+    commands.add_parser("worker", help="the worker alone; the database must have been prepared")
+    run = commands.add_parser("run", help="serve, with web server and worker together")
     run.add_argument("--port", type=int, metavar="P", help="port to serve on (default: CHARTER_BIND_PORT or 8000)")
     run.add_argument(
         "--demo", type=int, metavar="N", help="serve N made-up signatories from a folder of their own in the instance"
     )
     options = parser.parse_args(arguments)
+    if options.command != "run":
+        return options
     if options.port is not None and not 1 <= options.port <= 65535:
         run.error(f"--port must be from 1 to 65535, not {options.port}")
     if options.demo is not None and options.demo < 0:
@@ -90,20 +81,79 @@ def _run(port: int | None, demo_count: int | None) -> int:
     settings = load(environ=environ)
     environ[variable_of("instance_path")] = str(settings.instance_path)
     _check_instance(settings.instance_path)
-    _check_port(settings.bind_host, settings.bind_port)
+    listener = _bind(settings)
     if demo_count is not None:
         _clear_other_demo(settings, demo_count)
     link = _prepare(settings, demo_count)
-    with _StopRequests() as requests:
-        children = _start(settings, environ)
+    _listen(listener, settings)
+    with Requests() as requests:
+        service = Service(listener, environ, requests)
         try:
-            if _wait_until_served(settings, children, requests):
+            if service.start():
                 _announce(settings, link, demo_count)
-                _watch(children, requests)
+                _tell_systemd(serving.READY)
+                service.watch()
+                _tell_systemd(serving.STOPPING)
+        except LaunchError as error:
+            raise LaunchError(f"{str(error).rstrip('.')}; everything was stopped.") from None
         finally:
-            _stop(children, requests)
+            service.stop()
     print("Stopped.", flush=True)
     return 0
+
+
+def _web(fd: int | None, ready_fd: int | None) -> int:
+    os.umask(0o077)
+    settings = load()
+    given = fd if fd is not None else _handed_over()
+    if given is None:
+        listener = _bind(settings)
+        _listen(listener, settings)
+    else:
+        try:
+            listener = serving.adopt(given)
+        except OSError as error:
+            raise LaunchError(f"The socket with the number {given} cannot be used: {error}.") from None
+    serving.serve(listener, workers=settings.web_workers, threads=settings.web_threads, tell=_teller(ready_fd))
+    return 0
+
+
+def _teller(ready_fd: int | None) -> Callable[[str], None]:
+    """Passes on what a supervisor wants to know: `charter run` by a pipe, systemd by its socket."""
+
+    def tell(what: str) -> None:
+        if ready_fd is not None and what == serving.READY:
+            os.write(ready_fd, b".")
+            os.close(ready_fd)
+        _tell_systemd(what)
+
+    return tell
+
+
+def _tell_systemd(what: str) -> None:
+    """One word of sd_notify(3), where systemd listens."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifying, contextlib.suppress(OSError):
+        notifying.sendto(what.encode(), address)
+
+
+def _worker() -> int:
+    os.umask(0o077)
+    app = create_app()
+    _tell_systemd(serving.READY)
+    worker.run(app)
+    return 0
+
+
+def _handed_over() -> int | None:
+    """The number of the socket that systemd opened for us (sd_listen_fds(3)), if it did."""
+    if os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS") == "1":
+        return serving.FIRST_HANDED_OVER
+    return None
 
 
 # ── before the start ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -132,17 +182,25 @@ def _check_instance(folder: Path) -> None:
         raise LaunchError(f"The folder {folder} cannot be written: {error.strerror}.") from None
 
 
-def _check_port(host: str, port: int) -> None:
+def _bind(settings: Settings) -> socket.socket:
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            probe.listen(1)
+        return serving.bind(settings.bind_host, settings.bind_port)
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise LaunchError(f"Port {port} is taken by another program; choose another with --port.") from None
-        raise LaunchError(f"The service cannot listen on {host} port {port}: {error.strerror}.") from None
+        raise _cannot_listen(settings, error) from None
+
+
+def _listen(listener: socket.socket, settings: Settings) -> None:
+    try:
+        listener.listen(serving.BACKLOG)
+    except OSError as error:
+        raise _cannot_listen(settings, error) from None
+
+
+def _cannot_listen(settings: Settings, error: OSError) -> LaunchError:
+    host, port = settings.bind_host, settings.bind_port
+    if error.errno == errno.EADDRINUSE:
+        return LaunchError(f"Port {port} is taken by another program; choose another with --port.")
+    return LaunchError(f"The service cannot listen on {host} port {port}: {error.strerror}.")
 
 
 def _clear_other_demo(settings: Settings, demo_count: int) -> None:
@@ -154,7 +212,8 @@ def _clear_other_demo(settings: Settings, demo_count: int) -> None:
         return
     for path in folder.glob("charter.db*"):
         path.unlink()
-    shutil.rmtree(folder / "mail", ignore_errors=True)
+    for name in ("mail", "backups"):
+        shutil.rmtree(folder / name, ignore_errors=True)
     (folder / DEMO_MARK).unlink(missing_ok=True)
 
 
@@ -182,86 +241,12 @@ def _prepare(settings: Settings, demo_count: int | None) -> str | None:
                 print(f"Making {demo_count:,} signatories …", flush=True)
                 load_demo(app, demo_count)
             (settings.instance_path / DEMO_MARK).write_text(f"{demo_count}\n", encoding="ascii")
+    except MigrationError as error:
+        raise LaunchError(str(error)) from None
     except OperationalError as error:
         reason = str(error.orig).strip().splitlines()[0] if error.orig else "no reason given"
         raise LaunchError(f"The database cannot be used: {reason.rstrip('.')}.") from None
     return link
-
-
-# ── running ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class _StopRequests:
-    """Remembers SIGINT, SIGTERM and SIGHUP while it is entered; a second one means: at once."""
-
-    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def __enter__(self) -> _StopRequests:
-        self._before = {one: signal.signal(one, self._remember) for one in self.SIGNALS}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for one, handler in self._before.items():
-            signal.signal(one, handler)
-
-    def _remember(self, _signal: int, _frame: FrameType | None) -> None:
-        self.count += 1
-
-
-def _start(settings: Settings, environ: Mapping[str, str]) -> list[Child]:
-    python = [sys.executable, "-m"]
-    web = [
-        *("granian", "--interface", "wsgi", "--http", "1", "--no-ws", "--log-level", "error"),
-        *("--host", settings.bind_host, "--port", str(settings.bind_port)),
-        *("--workers", str(settings.web_workers), "--blocking-threads", str(settings.web_threads)),
-        *("--workers-kill-timeout", "5", "charter.wsgi:app"),
-    ]
-    worker = ["flask", "--app", "charter", "worker"]
-    environment = dict(environ)
-    project = Path(__file__).resolve().parent.parent
-    if (project / "pyproject.toml").is_file():
-        # From a checkout the package is not installed; the children must find the same one, whatever the folder.
-        paths = [str(project), environment.get("PYTHONPATH", "")]
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
-    children: list[Child] = []
-    for name, command in (("web server", web), ("worker", worker)):
-        # A session of their own: Ctrl-C reaches only us, and we stop them in order.
-        process = subprocess.Popen(
-            [*python, *command],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-            preexec_fn=_end_with_parent,
-        )
-        children.append(Child(name, process))
-    return children
-
-
-def _end_with_parent() -> None:
-    """Where the kernel can (Linux), a child is asked to stop when we are killed, so that no port stays taken."""
-    pr_set_pdeathsig = 1
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
-
-
-def _wait_until_served(settings: Settings, children: Sequence[Child], requests: _StopRequests) -> bool:
-    """True once the web server accepts connections, False when asked to stop before."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.bind_host, settings.bind_host)  # noqa: S104
-    give_up = time.monotonic() + START_SECONDS
-    while not requests.count:
-        _check_alive(children)
-        try:
-            socket.create_connection((host, settings.bind_port), timeout=1).close()
-        except OSError:
-            if time.monotonic() > give_up:
-                raise LaunchError(f"The web server did not answer within {START_SECONDS} seconds.") from None
-            time.sleep(LOOK_SECONDS)
-        else:
-            return True
-    return False
 
 
 def _announce(settings: Settings, link: str | None, demo_count: int | None) -> None:
@@ -280,36 +265,3 @@ def _announce(settings: Settings, link: str | None, demo_count: int | None) -> N
         lines.append(f"Staff sign in at          {address}/staff/")
     lines.append("Ctrl-C stops it.")
     print("\n".join(lines), flush=True)
-
-
-def _watch(children: Sequence[Child], requests: _StopRequests) -> None:
-    while not requests.count:
-        _check_alive(children)
-        time.sleep(LOOK_SECONDS)
-
-
-def _check_alive(children: Sequence[Child]) -> None:
-    for child in children:
-        code = child.process.poll()
-        if code is not None:
-            how = f"signal {-code}" if code < 0 else f"exit code {code}"
-            raise LaunchError(f"The {child.name} ended by itself ({how}); everything was stopped.")
-
-
-def _stop(children: Sequence[Child], requests: _StopRequests) -> None:
-    """Ask, wait, then kill: also what they started, for each leads a session of its own."""
-    asked = requests.count
-    running = [child.process for child in children if child.process.poll() is None]
-    for process in running:
-        process.terminate()
-    give_up = time.monotonic() + STOP_SECONDS
-    while any(process.poll() is None for process in running):
-        if time.monotonic() > give_up or requests.count > max(asked, 1):
-            break
-        time.sleep(LOOK_SECONDS)
-    for child in children:
-        try:
-            os.killpg(child.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-        child.process.wait()

@@ -115,9 +115,9 @@ class Service:
         """Process ids of web server and worker, by name."""
         found = {}
         for process_id, command in processes_of(self.instance).items():
-            if re.search(r"flask --app charter worker", command):
+            if re.search(r"charter worker\b", command):
                 found["worker"] = process_id
-            elif re.search(r"granian .*charter\.wsgi:app", command) and _parent_of(process_id) == self.process.pid:
+            elif re.search(r"charter web\b", command) and _parent_of(process_id) == self.process.pid:
                 found["web server"] = process_id
         return found
 
