@@ -5,6 +5,7 @@ Names are not corrected: what a person types is what the registry shows, apart f
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from charter.domain.text import TextError, TextFault, clean_line
 
@@ -67,6 +68,7 @@ def same_name_key(name: str) -> str:
     return " ".join(folded.split())
 
 
+@lru_cache(maxsize=4096)
 def _is_letter(character: str) -> bool:
     if unicodedata.category(character) not in ("Lu", "Ll", "Lt"):
         return False  # Lo holds click letters that look like ! and |

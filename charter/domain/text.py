@@ -8,6 +8,7 @@ programme would turn into a link is refused rather than repaired: the person see
 import re
 import unicodedata
 from enum import StrEnum
+from functools import lru_cache
 
 from charter.domain.errors import CharterError
 
@@ -89,6 +90,9 @@ _IMITATIONS = (
     "<final>",
 )
 
+#: The tab and every space that Unicode knows (category Zs): all of them lie in the basic plane.
+_SPACES = re.compile("[\t" + "".join(c for c in map(chr, range(0x10000)) if unicodedata.category(c) == "Zs") + "]+")
+
 _FORMULA_STARTS = frozenset("=+-@\t\r")
 
 _COMMON_ENDINGS = (
@@ -146,15 +150,15 @@ def _normalised(raw: str, max_chars: int) -> str:
     # Normalising is quadratic in a run of marks: what cannot fit by any reading is refused before it.
     if len(stripped) > 8 * max_chars + 256:
         raise TextError(TextFault.TOO_LONG, max_chars=max_chars)
-    for character in stripped:
-        if "\ud800" <= character <= "\udfff":
-            raise TextError(TextFault.LONE_SURROGATE, character=character)
+    try:
+        stripped.encode()
+    except UnicodeEncodeError as error:
+        raise TextError(TextFault.LONE_SURROGATE, character=stripped[error.start]) from None
     return unicodedata.normalize("NFC", stripped)
 
 
 def _collapse(line: str) -> str:
-    spaced = "".join(" " if c == "\t" or unicodedata.category(c) == "Zs" else c for c in line)
-    return " ".join(word for word in spaced.split(" ") if word)
+    return _SPACES.sub(" ", line).strip(" ")
 
 
 def _require_length(text: str, max_chars: int) -> None:
@@ -183,6 +187,7 @@ def _require_harmless_characters(line: str) -> None:
             marks = MAX_MARKS_IN_A_ROW if character == " " else 0
 
 
+@lru_cache(maxsize=4096)  # names are written with few letters, and looking at one costs more than remembering it
 def _fault(character: str) -> TextFault | None:
     if character < "\x7f":
         return TextFault.CONTROL if character < " " else None

@@ -1,5 +1,5 @@
 """What is kept: one module a subject; importing this package makes every table known to the metadata."""
 
-from charter.models import affiliation, decision, edition, log, outbox, registry, signature, staff
+from charter.models import affiliation, decision, edition, log, outbox, passkey, registry, signature, staff
 
-__all__ = ["affiliation", "decision", "edition", "log", "outbox", "registry", "signature", "staff"]
+__all__ = ["affiliation", "decision", "edition", "log", "outbox", "passkey", "registry", "signature", "staff"]

@@ -9,9 +9,13 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from flask_sqlalchemy import SQLAlchemy
+from flask_sqlalchemy.session import Session
 from sqlalchemy import BigInteger, Connection, Date, DateTime, Dialect, Engine, Integer, MetaData, String, event
+from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, registry
 from sqlalchemy.types import JSON, TypeDecorator
+
+from charter.models import breakdown
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -62,9 +66,27 @@ class Base(DeclarativeBase):
     )
 
 
-db = SQLAlchemy(model_class=Base, disable_autonaming=True)
+#: The bind key of the streaming replica, where one is set.
+REPLICA = "replica"
 
 _writing: ContextVar[bool] = ContextVar("writing", default=False)
+_from_replica: ContextVar[bool] = ContextVar("from_replica", default=False)
+
+
+class RoutingSession(Session):
+    """Reads from the replica inside `from_replica`, and from the primary everywhere else: a room cannot forget."""
+
+    def get_bind(
+        self, mapper: Any | None = None, clause: Any | None = None, bind: Any | None = None, **more: Any
+    ) -> Engine | Connection:
+        """The engine of the next statement; inside `writing` always the primary."""
+        if bind is None and _from_replica.get() and not _writing.get():
+            replica: Engine = self._db.engines[REPLICA]
+            return replica
+        return super().get_bind(mapper=mapper, clause=clause, bind=bind, **more)
+
+
+db = SQLAlchemy(model_class=Base, disable_autonaming=True, session_options={"class_": RoutingSession})
 
 
 @contextmanager
@@ -81,8 +103,26 @@ def writing() -> Iterator[None]:
         _writing.reset(token)
 
 
-def _connect_sqlite(busy_timeout_ms: int) -> Any:
-    def connect(connection: Any, _record: Any) -> None:
+@contextmanager
+def from_replica() -> Iterator[None]:
+    """Sends what the session reads inside to the replica, which must be there. `queries/replica.py` alone enters."""
+    token = _from_replica.set(True)
+    try:
+        yield
+    finally:
+        _from_replica.reset(token)
+
+
+#: Execution option of an engine: how long a write waits for others, in all.
+WAIT_MS = "charter_wait_ms"
+_BUSY_MS = "busy_ms"
+_BUSY_STEP_MS = 500
+_MAY_WRITE = "may_write"
+_FILE = "file"
+
+
+def _connect_sqlite(busy_timeout_ms: int, path: str) -> Any:
+    def connect(connection: Any, record: Any) -> None:
         # The driver's own BEGIN comes too late and is always deferred: a read that later writes can then never get
         # the lock while another process holds it. Transactions begin in `_begin` instead.
         connection.isolation_level = None
@@ -98,29 +138,104 @@ def _connect_sqlite(busy_timeout_ms: int) -> Any:
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
+        record.info[_BUSY_MS] = int(busy_timeout_ms)
+        record.info[_FILE] = breakdown.file_identity(path)
 
     return connect
 
 
-def _begin_sqlite(connection: Connection) -> None:
-    if _writing.get():
-        connection.exec_driver_sql("PRAGMA query_only = OFF")
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-    else:
-        connection.exec_driver_sql("PRAGMA query_only = ON")
-        connection.exec_driver_sql("BEGIN")
+def _check_out_sqlite(path: str) -> Any:
+    def check_out(_connection: Any, record: Any, _proxy: Any) -> None:
+        # SQLite goes on writing into a file that was moved, replaced or deleted: what it stores there is lost.
+        if breakdown.file_identity(path) != record.info.get(_FILE):
+            raise DisconnectionError("the database is another file now")
+
+    return check_out
 
 
-def _begin_postgresql(connection: Connection) -> None:
-    if not _writing.get():
-        # One snapshot for the whole page, and the server refuses any write.
-        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+def _begin_sqlite(busy_timeout_ms: int) -> Any:
+    def begin(connection: Connection) -> None:
+        is_writing = _writing.get()
+        wait_ms = breakdown.wait_ms(busy_timeout_ms, is_writing=is_writing)
+        # Each of these statements costs as much as an insert: only where the connection is in another state.
+        known = connection.info
+        if not wait_ms <= known.get(_BUSY_MS, 0) < wait_ms + _BUSY_STEP_MS:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {wait_ms}")
+            known[_BUSY_MS] = wait_ms
+        if known.get(_MAY_WRITE) is not is_writing:
+            connection.exec_driver_sql(f"PRAGMA query_only = {'OFF' if is_writing else 'ON'}")
+            known[_MAY_WRITE] = is_writing
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")
+
+    return begin
+
+
+def _begin_postgresql(lock_timeout_ms: int) -> Any:
+    def begin(connection: Connection) -> None:
+        is_writing = _writing.get()
+        is_request = breakdown.is_request()
+        statements = []
+        if not is_writing:
+            # One snapshot for the whole page, and the server refuses any write.
+            statements.append("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        # Of this transaction only: PgBouncer may give the next one to another session. Batches of the worker and
+        # migrations take the time that they need.
+        if is_request:
+            wait_ms = breakdown.wait_ms(lock_timeout_ms, is_writing=is_writing)
+            work_ms = breakdown.WORK_MS + (wait_ms if is_writing else 0)
+            statements += [f"SET LOCAL statement_timeout = {work_ms}", f"SET LOCAL lock_timeout = {wait_ms}"]
+            raw: Any = connection.connection.driver_connection
+            if raw is not None:
+                raw.silence_seconds = (work_ms + breakdown.SILENCE_MS) / 1000
+        if statements:
+            # One way to the server and back for all of them.
+            connection.exec_driver_sql("; ".join(statements))
+
+    return begin
+
+
+def _check_in_postgresql(connection: Any, _record: Any) -> None:
+    # None where the connection has been given up already.
+    if connection is not None:
+        connection.silence_seconds = breakdown.SILENCE_MS / 1000
 
 
 def configure(engine: Engine, *, busy_timeout_ms: int) -> None:
-    """Attaches the rules above to one engine. SQLite: WAL, full durability, overwritten deletions."""
+    """Attaches the rules above to one engine. SQLite: WAL, full durability, overwritten deletions.
+
+    busy_timeout_ms: how long a write waits for others, in all.
+    """
+    engine.update_execution_options(**{WAIT_MS: busy_timeout_ms})
+    event.listen(engine, "handle_error", breakdown.drop_misled)
+    breaker = breakdown.Breaker()
     if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _connect_sqlite(busy_timeout_ms))
-        event.listen(engine, "begin", _begin_sqlite)
+        path = str(engine.url.database)
+        event.listen(engine, "do_connect", breakdown.connecting(breaker))
+        event.listen(engine, "connect", _connect_sqlite(busy_timeout_ms, path))
+        event.listen(engine, "checkout", _check_out_sqlite(path))
+        event.listen(engine, "begin", _begin_sqlite(busy_timeout_ms))
     else:
-        event.listen(engine, "begin", _begin_postgresql)
+        from charter.models.patience import PatientConnection
+
+        event.listen(engine, "do_connect", breakdown.connecting(breaker, PatientConnection))
+        event.listen(engine, "checkin", _check_in_postgresql)
+        event.listen(engine, "begin", _begin_postgresql(busy_timeout_ms))
+
+
+def let_go() -> None:
+    """Ends this context's session for good, also one whose connection is broken: the next one starts afresh."""
+    if not db.session.registry.has():
+        return
+    try:
+        db.session.close()
+    except SQLAlchemyError:
+        # A rollback that failed would leave its mark on whoever gets this session next.
+        db.session().invalidate()
+
+
+def undo() -> None:
+    """Rolls back whatever this context's session has begun, also over a broken connection."""
+    try:
+        db.session.rollback()
+    except SQLAlchemyError:
+        db.session().invalidate()

@@ -10,6 +10,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from charter.models.base import Base, BigId
 
+#: A table that stands in a PostgreSQL database while `restore` works on it: nobody may serve or publish from it.
+RESTORE_MARK = "restore_unfinished"
+
 
 class LogLeaf(Base):
     """One leaf of the transparency log, byte for byte. Public, append-only by trigger."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 
 from charter.domain.errors import (
     DecidedMeanwhileError,
@@ -13,6 +13,7 @@ from charter.domain.errors import (
     NotFoundError,
     TooLateError,
 )
+from charter.domain.moments import LONGEST_UNDO, has_come
 from charter.domain.reasons import find_reason
 from charter.domain.signature import PENDING, Actor, Move, State
 from charter.models.base import db
@@ -21,7 +22,7 @@ from charter.models.log import LogEvent
 from charter.models.outbox import Message
 from charter.models.signature import Clarification, Link, Signature
 from charter.models.staff import StaffAccount
-from charter.operations.steps import add_audit, add_event, personal_link, queue_message
+from charter.operations.steps import add_audit, add_event, personal_link, queue_message, take_back
 from charter.operations.unit import operation
 
 _MOVES = {"approve": Move.APPROVE, "decline": Move.DECLINE, "ask": Move.ASK}
@@ -103,20 +104,12 @@ def undo(decision_id: int, *, staff_id: int, now: datetime) -> int:
     if decision is None or decision.staff_id != staff_id:
         raise NotFoundError
     signature = db.session.get_one(Signature, decision.signature_id, with_for_update=True)
-    if decision.undone_at is not None or decision.effective_at <= now:
+    if decision.undone_at is not None or has_come(decision.effective_at, now=now, longest=LONGEST_UNDO):
         raise TooLateError
-    try:
-        before = signature.move(Move.UNDO, back_to=State(decision.state_before))
-    except MoveRefusedError:
-        raise TooLateError from None
-    decision.undone_at = now
-    signature.ended_at = None
-    events = db.session.scalars(select(LogEvent).where(LogEvent.decision_id == decision_id)).all()
-    if decision.action != "ask" and not events:
+    is_queued = db.session.scalars(select(LogEvent.id).where(LogEvent.decision_id == decision_id).limit(1)).first()
+    if decision.action != "ask" and is_queued is None:
         # A worker whose clock runs ahead of ours has published it already.
         raise TooLateError
-    for event in events:
-        db.session.delete(event)
     # The worker's clock may run ahead of ours: mail that is on its way cannot be taken back.
     sent = db.session.scalars(
         select(Message.id).where(
@@ -125,9 +118,10 @@ def undo(decision_id: int, *, staff_id: int, now: datetime) -> int:
     ).first()
     if sent is not None:
         raise TooLateError
-    db.session.execute(delete(Message).where(Message.decision_id == decision_id))
-    db.session.execute(delete(Clarification).where(Clarification.decision_id == decision_id))
-    add_event(signature, Move.UNDO, before=before, actor=Actor.CENTRE, now=now, staff_id=staff_id)
+    try:
+        take_back(signature, decision, now=now, staff_id=staff_id)
+    except MoveRefusedError:
+        raise TooLateError from None
     add_audit("undo", staff_id=staff_id, subject="signature", subject_id=signature.id, now=now)
     return signature.id
 

@@ -15,8 +15,9 @@ from charter.domain.region import Region as ShippedRegion
 from charter.models.affiliation import Affiliation, Region
 from charter.models.base import db
 from charter.models.edition import Edition, EditionText
-from charter.models.log import LogBatch, LogEvent
+from charter.models.log import LogBatch, LogEvent, LogLeaf
 from charter.operations.unit import lock, operation
+from charter.tlog import leaf
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,9 @@ def _load_edition(slug: str, texts: Mapping[str, bytes], *, now: datetime) -> bo
         if kept != digests:
             raise ValueError(f"edition {slug} is published and cannot change; give the new text another name")
         return False
+    logged = _logged_digests(slug)
+    if logged is not None and logged != digests:
+        raise ValueError(f"edition {slug} is in the log with other texts; give the new text another name")
     published_on: date = local_date(now)
     for row in db.session.scalars(select(Edition).filter_by(is_current=True)):
         row.is_current = False
@@ -130,5 +134,20 @@ def _load_edition(slug: str, texts: Mapping[str, bytes], *, now: datetime) -> bo
         db.session.add(
             EditionText(edition_slug=slug, language=language, body=texts[language], sha256=digests[language])
         )
-    db.session.add(LogEvent(kind="charter", values={"charter": slug, "files": digests}, effective_at=now))
+    if logged is None:
+        db.session.add(LogEvent(kind="charter", values={"charter": slug, "files": digests}, effective_at=now))
+    else:
+        db.session.add(LogEvent(kind="refresh", values={}, effective_at=now))
     return True
+
+
+def _logged_digests(slug: str) -> dict[str, str] | None:
+    """What the log says of an edition that the instance has not: a restore may bring back a leaf, never a text."""
+    start = b'{"charter":"' + slug.encode("ascii") + b'",'
+    data = db.session.scalars(
+        select(LogLeaf.data).where(func.substr(LogLeaf.data, 1, len(start)) == start).order_by(LogLeaf.index).limit(1)
+    ).first()
+    if data is None:
+        return None
+    files = leaf.decode(bytes(data))[1]["files"]
+    return files if isinstance(files, dict) else None

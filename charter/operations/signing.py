@@ -6,32 +6,39 @@ import secrets
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from typing import cast
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import func, select
+from sqlalchemy import Engine, Integer, Table, bindparam, func, select
 
 from charter.domain import token as tokens
 from charter.domain.calendar import due_on, local_date
 from charter.domain.email import EmailAddress
 from charter.domain.errors import MoveRefusedError, NotFoundError
+from charter.domain.moments import is_recent
 from charter.domain.name import same_name_key
 from charter.domain.signature import LIVE, STANDING, Actor, Move, State, may
+from charter.models import moments
 from charter.models.base import db
 from charter.models.edition import ConsentText
 from charter.models.log import LogEvent
-from charter.models.outbox import Message
 from charter.models.signature import Clarification, Link, Signature, SignatureConsent
 from charter.operations.steps import (
     Details,
     add_event,
     apply_details,
+    end_by_signatory,
+    event_of,
+    expire,
     find_link,
     get_affiliation,
     is_same,
+    message_to,
     new_link,
     queue_message,
     resolve_details,
 )
-from charter.operations.unit import insert_if_absent, lock, operation
+from charter.operations.unit import insert_if_absent, insert_now, lock, operation
 from charter.tlog.record import SALT_BYTES, commitment, encode_record
 
 
@@ -106,18 +113,14 @@ def sign(
     lock("mailbox", new.email.mailbox)
     resolved = resolve_details(new.details)
     name_key = same_name_key(new.details.full_name)
-    waiting_since = now - timedelta(days=confirm_link_days)
     people = set(
-        db.session.scalars(
-            select(Signature.name_key)
-            .where(
-                Signature.mailbox == new.email.mailbox,
-                Signature.state.in_(LIVE),
-                ~Signature.held,
-                (Signature.state != State.SUBMITTED) | (Signature.submitted_at > waiting_since),
-            )
-            .distinct()
-            .limit(people_per_mailbox + 1)
+        db.session.connection().scalars(
+            _PEOPLE,
+            {
+                "mailbox": new.email.mailbox,
+                "waiting_since": now - timedelta(days=confirm_link_days),
+                "most": people_per_mailbox + 1,
+            },
         )
     )
     held = name_key not in people and len(people) >= people_per_mailbox
@@ -135,6 +138,59 @@ def sign(
         submitted_at=now,
     )
     apply_details(signature, new.details, resolved)
+    _keep_texts(new, now=now)
+    insert_now(signature)
+    db.session.connection().execute(
+        _CONSENTS,
+        [
+            {
+                "signature_id": signature.id,
+                "kind": consent.kind,
+                "text_sha256": consent.sha256,
+                "language": new.signed_language,
+                "given_at": now,
+            }
+            for consent in new.consents
+        ],
+    )
+    insert_now(event_of(signature, Move.SIGN, before=None, actor=Actor.SIGNATORY, now=now))
+    link = new_link(signature, "confirm", key=key, now=now, lifetime=timedelta(days=confirm_link_days))
+    message = message_to("signing", signature, link=link, now=now)
+    message.on_hold = held
+    insert_now(message)
+
+
+_CONSENTS = cast("Table", SignatureConsent.__table__).insert()
+
+#: The people who use a mailbox. Built once: putting it together takes longer than asking it.
+_PEOPLE = (
+    select(Signature.name_key)
+    .where(
+        Signature.mailbox == bindparam("mailbox"),
+        Signature.state.in_(LIVE),
+        ~Signature.held,
+        (Signature.state != State.SUBMITTED) | (Signature.submitted_at > bindparam("waiting_since")),
+    )
+    .distinct()
+    .limit(bindparam("most", type_=Integer))
+)
+
+#: Digests of the texts that each database is known to hold. Its rows are append-only: once there, always there.
+_kept_texts: WeakKeyDictionary[Engine, set[str]] = WeakKeyDictionary()
+
+
+def _keep_texts(new: NewSignature, *, now: datetime) -> None:
+    """Stores the words of the consents, if nobody has given the same ones before."""
+    known = _kept_texts.setdefault(db.session.get_bind().engine, set())
+    unknown = [consent for consent in new.consents if consent.sha256 not in known]
+    if not unknown:
+        return
+    # Only what an earlier transaction has stored is known: this one may still be rolled back.
+    known.update(
+        db.session.scalars(
+            select(ConsentText.sha256).where(ConsentText.sha256.in_([consent.sha256 for consent in unknown]))
+        )
+    )
     insert_if_absent(
         ConsentText,
         [
@@ -145,24 +201,10 @@ def sign(
                 "body": consent.body,
                 "first_used_at": now,
             }
-            for consent in new.consents
+            for consent in unknown
+            if consent.sha256 not in known
         ],
     )
-    db.session.add(signature)
-    db.session.flush()
-    db.session.add_all(
-        SignatureConsent(
-            signature_id=signature.id,
-            kind=consent.kind,
-            text_sha256=consent.sha256,
-            language=new.signed_language,
-            given_at=now,
-        )
-        for consent in new.consents
-    )
-    add_event(signature, Move.SIGN, before=None, actor=Actor.SIGNATORY, now=now)
-    link = new_link(signature, "confirm", key=key, now=now, lifetime=timedelta(days=confirm_link_days))
-    queue_message("signing", signature, link=link, on_hold=held, now=now)
 
 
 @operation
@@ -207,10 +249,10 @@ def confirm(
         )
     ).all()
     if any(other.state in STANDING for other in others):
-        _expire(signature, now=now)
+        expire(signature, now=now)
         return Result(Outcome.ALREADY)
     for other in others:
-        _expire(other, now=now)
+        expire(other, now=now)
     link.used_at = now
     before = signature.move(Move.CONFIRM)
     signature.confirmed_at = now
@@ -285,12 +327,16 @@ def request_code(signature_id: int, *, key: bytes, code_minutes: int, now: datet
     """
     signature = _get(signature_id)
     latest = _latest_act_link(signature_id)
-    if latest is not None and latest.used_at is None and now - latest.created_at < CODE_PAUSE:
+    if latest is not None and latest.used_at is None and is_recent(latest.created_at, now=now, within=CODE_PAUSE):
         return True
     recent = db.session.scalar(
         select(func.count())
         .select_from(Link)
-        .where(Link.signature_id == signature_id, Link.purpose == "act", Link.created_at > now - timedelta(days=1))
+        .where(
+            Link.signature_id == signature_id,
+            Link.purpose == "act",
+            moments.is_recent(Link.created_at, now=now, within=timedelta(days=1)),
+        )
     )
     if (recent or 0) >= CODES_A_DAY:
         return False
@@ -317,20 +363,7 @@ def withdraw(signature_id: int, *, proof: Proof, key: bytes, code_tries: int, no
         if refused is not None:
             return refused
         link.used_at = now
-    before = signature.move(Move.WITHDRAW)
-    signature.ended_at = now
-    signature.application_line = None
-    for event in db.session.scalars(
-        select(LogEvent).where(LogEvent.signature_id == signature.id, LogEvent.kind == "publish")
-    ):
-        db.session.delete(event)
-    for message in db.session.scalars(
-        select(Message).where(Message.signature_id == signature.id, Message.done_at.is_(None))
-    ):
-        message.done_at = now
-        message.recipient = None
-        message.values = {}
-    add_event(signature, Move.WITHDRAW, before=before, actor=Actor.SIGNATORY, now=now)
+    before = end_by_signatory(signature, now=now)
     if before is not State.SUBMITTED:
         db.session.add(
             LogEvent(kind="withdraw", signature_id=signature.id, values={"entry": signature.entry}, effective_at=now)
@@ -369,12 +402,6 @@ def _check_proof(signature: Signature, link: Link, proof: Proof, *, key: bytes, 
     link.tries += 1
     left = code_tries - link.tries
     return Result(Outcome.CODE_WRONG if left else Outcome.TRIES_USED_UP, tries_left=left)
-
-
-def _expire(signature: Signature, *, now: datetime) -> None:
-    before = signature.move(Move.EXPIRE)
-    signature.ended_at = now
-    add_event(signature, Move.EXPIRE, before=before, actor=Actor.SERVICE, now=now)
 
 
 def _application_line(signature: Signature, *, now: datetime) -> bytes:

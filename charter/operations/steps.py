@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, delete, select
 
 from charter.domain import token as tokens
 from charter.domain.affiliation import may_stand_alone
@@ -16,9 +16,11 @@ from charter.domain.name import same_name_key
 from charter.domain.signature import Actor, Move, State
 from charter.models.affiliation import Affiliation, Region
 from charter.models.base import db
-from charter.models.decision import Audit
+from charter.models.decision import Audit, Decision
+from charter.models.log import LogEvent
 from charter.models.outbox import Message
-from charter.models.signature import Link, Signature, SignatureEvent
+from charter.models.signature import Clarification, Link, Signature, SignatureEvent
+from charter.operations.unit import insert_now
 
 #: observer's kind → the type of affiliation it may name
 _TYPES = {"party": "party", "independent": "organisation", "international": "mission"}
@@ -48,9 +50,13 @@ class Resolved:
     affiliation_id: int | None
 
 
+#: By column, not by row: a region brings its names in three languages along.
+_REGION = select(Region.valid_to).where(Region.code == bindparam("code"))
+
+
 def resolve_details(details: Details) -> Resolved:
     """Looks up region and affiliation; FieldRefusedError where one cannot be chosen, or is required and missing."""
-    region = db.session.get(Region, details.region_code)
+    region = db.session.connection().execute(_REGION, {"code": details.region_code}).first()
     if region is None or region.valid_to is not None:
         raise FieldRefusedError("region", "unknown")
     if details.affiliation_slug is None:
@@ -58,7 +64,11 @@ def resolve_details(details: Details) -> Resolved:
         if not may_stand_alone(details.kind) and details.affiliation_text is None:
             raise FieldRefusedError("affiliation", "required")
         return Resolved(None)
-    row = db.session.scalars(select(Affiliation).filter_by(slug=details.affiliation_slug)).first()
+    row = db.session.execute(
+        select(Affiliation.id, Affiliation.type, Affiliation.is_selectable).where(
+            Affiliation.slug == details.affiliation_slug
+        )
+    ).first()
     if row is None or not row.is_selectable or row.type != _TYPES[details.kind]:
         raise FieldRefusedError("affiliation", "unknown")
     return Resolved(row.id)
@@ -117,18 +127,76 @@ def add_event(
     reason: str | None = None,
 ) -> None:
     """Appends one line to the history of a signature."""
-    db.session.add(
-        SignatureEvent(
-            signature_id=signature.id,
-            at=now,
-            move=move,
-            state_before=before,
-            state_after=signature.state,
-            actor=actor,
-            staff_id=staff_id,
-            reason=reason,
-        )
+    event = event_of(signature, move, before=before, actor=actor, now=now)
+    event.staff_id = staff_id
+    event.reason = reason
+    db.session.add(event)
+
+
+def event_of(signature: Signature, move: Move, *, before: State | None, actor: Actor, now: datetime) -> SignatureEvent:
+    """A line of the history, not yet written."""
+    return SignatureEvent(
+        signature_id=signature.id,
+        at=now,
+        move=move,
+        state_before=before,
+        state_after=signature.state,
+        actor=actor,
     )
+
+
+def expire(signature: Signature, *, now: datetime) -> None:
+    """Ends a signature that was never confirmed, or whose signer has confirmed another one."""
+    before = signature.move(Move.EXPIRE)
+    signature.ended_at = now
+    add_event(signature, Move.EXPIRE, before=before, actor=Actor.SERVICE, now=now)
+
+
+def end_by_signatory(signature: Signature, *, now: datetime) -> State:
+    """Withdraws it: queued publication and unsent mail cancelled, the application line with its salt destroyed.
+
+    Returns the state before. Raises MoveRefusedError where it cannot be withdrawn.
+    """
+    before = signature.move(Move.WITHDRAW)
+    signature.ended_at = now
+    signature.application_line = None
+    cancel_log_events(signature, "publish", "correct")
+    cancel_messages(signature, now=now)
+    add_event(signature, Move.WITHDRAW, before=before, actor=Actor.SIGNATORY, now=now)
+    return before
+
+
+def cancel_log_events(signature: Signature, *kinds: str) -> None:
+    """Leaves of these kinds that wait for a batch will not be written."""
+    for event in db.session.scalars(
+        select(LogEvent).where(LogEvent.signature_id == signature.id, LogEvent.kind.in_(kinds))
+    ):
+        db.session.delete(event)
+
+
+def cancel_messages(signature: Signature, *, now: datetime) -> None:
+    """Closes and empties what waits in the outbox for this signature."""
+    for message in db.session.scalars(
+        select(Message).where(Message.signature_id == signature.id, Message.done_at.is_(None))
+    ):
+        message.done_at = now
+        message.recipient = None
+        message.values = {}
+
+
+def take_back(signature: Signature, decision: Decision, *, now: datetime, staff_id: int | None) -> None:
+    """Undoes a decision with its queued leaf, its unsent mail and its question.
+
+    staff_id: None where it is not known who did. Raises MoveRefusedError once the signature has moved on.
+    """
+    before = signature.move(Move.UNDO, back_to=State(decision.state_before))
+    decision.undone_at = now
+    signature.ended_at = None
+    for event in db.session.scalars(select(LogEvent).where(LogEvent.decision_id == decision.id)):
+        db.session.delete(event)
+    db.session.execute(delete(Message).where(Message.decision_id == decision.id))
+    db.session.execute(delete(Clarification).where(Clarification.decision_id == decision.id))
+    add_event(signature, Move.UNDO, before=before, actor=Actor.CENTRE, now=now, staff_id=staff_id)
 
 
 def new_link(signature: Signature, purpose: str, *, key: bytes, now: datetime, lifetime: timedelta | None) -> Link:
@@ -143,8 +211,7 @@ def new_link(signature: Signature, purpose: str, *, key: bytes, now: datetime, l
         created_at=now,
         expires_at=None if lifetime is None else now + lifetime,
     )
-    db.session.add(link)
-    db.session.flush()
+    insert_now(link)
     return link
 
 
@@ -167,21 +234,30 @@ def queue_message(
     decision_id: int | None = None,
 ) -> None:
     """Puts one mail to the signatory into the outbox of this transaction."""
-    db.session.add(
-        Message(
-            uid=secrets.token_hex(16),
-            kind=kind,
-            language=signature.language,
-            recipient=signature.email,
-            signature_id=signature.id,
-            link_id=None if link is None else link.id,
-            decision_id=decision_id,
-            values=values or {},
-            on_hold=on_hold,
-            created_at=now,
-            due_at=due_at or now,
-            attempts=0,
-        )
+    message = message_to(kind, signature, link=link, now=now)
+    message.decision_id = decision_id
+    message.on_hold = on_hold
+    if due_at is not None:
+        message.due_at = due_at
+    if values is not None:
+        message.values = values
+    db.session.add(message)
+
+
+def message_to(kind: str, signature: Signature, *, link: Link | None, now: datetime) -> Message:
+    """A mail to the signatory, due at once, not yet written."""
+    return Message(
+        uid=secrets.token_hex(16),
+        kind=kind,
+        language=signature.language,
+        recipient=signature.email,
+        signature_id=signature.id,
+        link_id=None if link is None else link.id,
+        values={},
+        on_hold=False,
+        created_at=now,
+        due_at=now,
+        attempts=0,
     )
 
 

@@ -7,13 +7,17 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, ParamSpec, TypeVar
+from functools import cache
+from typing import Any, ParamSpec, TypeVar, cast
 
-from sqlalchemy import text
+from sqlalchemy import Insert, Table, inspect, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm.attributes import set_committed_value
 
-from charter.models.base import Base, db, writing
+from charter.models import turns
+from charter.models.base import WAIT_MS, Base, db, undo, writing
+from charter.models.breakdown import giving_up_at, is_locked
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,9 +34,7 @@ class NestedOperationError(RuntimeError):
 
 
 def _can_retry(error: DBAPIError) -> bool:
-    if getattr(error.orig, "sqlstate", None) in _RETRIED_STATES:
-        return True
-    return "database is locked" in str(error.orig)
+    return getattr(error.orig, "sqlstate", None) in _RETRIED_STATES or is_locked(error)
 
 
 def operation(verb: Callable[P, R]) -> Callable[P, R]:
@@ -40,7 +42,8 @@ def operation(verb: Callable[P, R]) -> Callable[P, R]:
 
     Any open read transaction ends first. The write lock is taken at once (`BEGIN IMMEDIATE` on SQLite), so that what
     the verb reads cannot be changed by another process before it writes. Serialization failures and deadlocks are
-    tried again from the start, so a verb must not act outside the database.
+    tried again from the start, so a verb must not act outside the database. All attempts together wait for others no
+    longer than the engine's `database_busy_timeout_ms`.
     Returns what the verb returns, after the commit. Raises NestedOperationError inside another operation.
     """
 
@@ -49,22 +52,27 @@ def operation(verb: Callable[P, R]) -> Callable[P, R]:
         if _running.get() is not None:
             raise NestedOperationError(f"{verb.__name__} inside {_running.get()}")
         session = db.session
-        session.rollback()
+        undo()
         token = _running.set(verb.__name__)
         try:
-            with writing():
+            with (
+                writing(),
+                giving_up_at(_deadline()) as left_seconds,
+                turns.taken(session.get_bind(), seconds=left_seconds()),
+            ):
                 for attempt in range(1, ATTEMPTS + 1):
                     try:
                         session.connection()
                         result = verb(*args, **kwargs)
                         session.commit()
                     except DBAPIError as error:
-                        session.rollback()
-                        if attempt == ATTEMPTS or not _can_retry(error):
+                        undo()
+                        pause_seconds = random.uniform(0, 0.02 * 2**attempt)  # noqa: S311 - spreads retries
+                        if attempt == ATTEMPTS or left_seconds() <= pause_seconds or not _can_retry(error):
                             raise
-                        time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 - spreads retries, hides nothing
+                        time.sleep(pause_seconds)
                     except BaseException:
-                        session.rollback()
+                        undo()
                         raise
                     else:
                         return result
@@ -73,6 +81,11 @@ def operation(verb: Callable[P, R]) -> Callable[P, R]:
             _running.reset(token)
 
     return run
+
+
+def _deadline() -> float:
+    wait_ms = db.session.get_bind().get_execution_options().get(WAIT_MS, 0)
+    return time.monotonic() + float(wait_ms) / 1000
 
 
 def lock(room: str, key: str) -> None:
@@ -93,3 +106,22 @@ def insert_if_absent(table: type[Base], rows: Sequence[Mapping[str, Any]]) -> No
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     # The rows as parameters, not as VALUES: the statement is then compiled once and not for every call.
     session.execute(dialect.insert(table).on_conflict_do_nothing(), [dict(row) for row in rows])
+
+
+@cache
+def _insertion(table: type[Base]) -> Insert:
+    return cast("Table", table.__table__).insert()
+
+
+def insert_now(row: Base) -> None:
+    """Writes one new row at once, past the session's unit of work, which costs several times the statement.
+
+    Afterwards `row.id` is there, but the session does not know the row: what is changed in it later stays unwritten.
+    What it refers to must be in the database already.
+    """
+    table = type(row)
+    # Left out: what was not set. A null that is given would hide the column's default.
+    values = {name: value for name, value in vars(row).items() if value is not None and name != "_sa_instance_state"}
+    result = db.session.connection().execute(_insertion(table), values)
+    for column, value in zip(inspect(table).primary_key, result.inserted_primary_key or (), strict=True):
+        set_committed_value(row, str(column.key), value)

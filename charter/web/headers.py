@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Callable
@@ -13,8 +14,9 @@ from flask import Flask, Response, abort, current_app, g, make_response, request
 from werkzeug.http import is_resource_modified
 from werkzeug.wrappers import Response as BaseResponse
 
-from charter.queries import registry
+from charter.queries import registry, replica, schema
 from charter.settings import Settings
+from charter.web import kept, memory, outermost
 
 P = ParamSpec("P")
 logger = structlog.get_logger()
@@ -36,6 +38,7 @@ PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=
 #: Pages may be kept by anyone for a few seconds and shown for a day while we are down.
 PUBLIC_CACHE = "public, max-age=5, stale-if-error=86400"
 MOST_FIELDS = 100
+_REQUEST_ID = re.compile(r"[0-9A-Fa-f-]{8,64}")
 
 
 def cookie_name(name: str, config: Settings) -> str:
@@ -73,12 +76,17 @@ def get_cookie(name: str) -> str | None:
 def public_page(*, names: bool = False) -> Callable[[Callable[P, Any]], Callable[P, Response]]:
     """A page that everybody sees alike: answers 304 after one indexed row, sets no cookie, may be cached.
 
+    Without a database it comes from the process's memory, or not at all.
     names: whether it shows people's names, which search engines must not keep.
     """
 
     def decorate(view: Callable[P, Any]) -> Callable[P, Response]:
         @wraps(view)
         def run(*args: P.args, **kwargs: P.kwargs) -> Response:
+            return memory.or_remembered(lambda: replica.read_public(lambda: answer(*args, **kwargs)), has_names=names)
+
+        def answer(*args: P.args, **kwargs: P.kwargs) -> Response:
+            kept.forget_as_of()
             g.as_of = registry.find_as_of()
             revision = g.as_of.revision if g.as_of else 0
             tag = f'"{revision}-{g.get("lang", "")}-{current_app.config["PAGES_DIGEST"]}"'
@@ -125,8 +133,21 @@ def for_static_files(config: Settings) -> Callable[[Any, str, str], None]:
 
 
 def _start() -> None:
+    schema.begin_request()
     g.started = time.perf_counter()
-    g.request_id = secrets.token_hex(8)
+    g.request_id = _request_id()
+    # Every line written for this request carries it, until `web/outermost.py` ends it.
+    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+
+
+def _request_id() -> str:
+    """The proxy's, so that its lines and ours can be laid side by side; else our own.
+
+    Only where there is a proxy, and only what cannot be anything but an id: who sends the header may be anybody.
+    """
+    config: Settings = current_app.config["CHARTER"]
+    given = request.headers.get("X-Request-Id", "")
+    return given if config.trusted_proxy_count and _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
 
 
 def _limit_fields() -> None:
@@ -145,6 +166,7 @@ def _finish(response: Response) -> Response:
         headers["Cache-Control"] = "no-store"
         headers.setdefault("X-Robots-Tag", "noindex")
     # The endpoint, not the path: paths hold tokens and entries.
+    request.environ[outermost.ENDPOINT] = request.endpoint
     logger.info(
         "request",
         endpoint=request.endpoint,
@@ -158,6 +180,10 @@ def _finish(response: Response) -> Response:
 
 def init_app(app: Flask) -> None:
     """Every response passes here."""
+    memory.init_app(app)
     app.before_request(_start)
     app.before_request(_limit_fields)
     app.after_request(_finish)
+    app.teardown_request(lambda _error: schema.end_request())
+    # Before Flask-SQLAlchemy's own, which would stumble over a broken connection and leave it to the next request.
+    app.teardown_appcontext(lambda _error: schema.let_go())

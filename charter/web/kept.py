@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -15,14 +16,30 @@ T = TypeVar("T")
 #: name and language → (public_revision, value)
 _Store = dict[tuple[str, ...], tuple[int, object]]
 _AS_OF = "charter.as_of"
+#: A form that is sent may be checked against lists of a second ago: the operation looks at the rows themselves.
+RECENT_SECONDS = 1.0
 
 
 def find_as_of() -> AsOf | None:
-    """The batch that this request sees, looked up once."""
+    """The batch that this request sees, looked up once; for a form that is sent, not even once a second."""
     if _AS_OF not in request.environ:
-        request.environ[_AS_OF] = registry.find_as_of()
+        request.environ[_AS_OF] = _recent() if request.method == "POST" else registry.find_as_of()
     found: AsOf | None = request.environ[_AS_OF]
     return found
+
+
+def _recent() -> AsOf | None:
+    at, found = current_app.extensions.get(_AS_OF, (-RECENT_SECONDS, None))
+    if time.monotonic() - at >= RECENT_SECONDS:
+        at, found = time.monotonic(), registry.find_as_of()
+        current_app.extensions[_AS_OF] = (at, found)
+    known: AsOf | None = found
+    return known
+
+
+def forget_as_of() -> None:
+    """Looks it up anew, because the page is: it may have begun on the replica and be read from the primary now."""
+    request.environ.pop(_AS_OF, None)
 
 
 def as_published(*key: str, make: Callable[[], T]) -> T:
@@ -41,3 +58,10 @@ def as_published(*key: str, make: Callable[[], T]) -> T:
         kept = store[key] = (as_of.revision, make())
     value: T = kept[1]  # type: ignore[assignment]
     return value
+
+
+def last_known(*key: str) -> object | None:
+    """The value under `key` as it was when the database could still be asked; None if nobody asked for it."""
+    store: _Store = current_app.extensions.get("charter_kept", {})
+    kept = store.get(key)
+    return None if kept is None else kept[1]

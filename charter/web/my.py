@@ -7,7 +7,7 @@ from typing import NoReturn
 from flask import Blueprint, Flask, abort, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from charter import clock
+from charter import clock, meters
 from charter.domain.errors import FieldRefusedError, MoveRefusedError
 from charter.i18n import _, current_language
 from charter.operations import signing
@@ -130,6 +130,8 @@ def withdraw() -> BaseResponse | str | tuple[str, int]:
             code_tries=config().code_tries,
             now=clock.now(),
         )
+        if result.outcome is Outcome.DONE:
+            meters.withdrawn()
         if result.outcome in {Outcome.DONE, Outcome.NOT_POSSIBLE}:
             return redirect(url_for("my.index", fresh="withdrawn"), code=303)
         if result.outcome is Outcome.CODE_NEEDED and form.code.data:

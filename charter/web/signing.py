@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import cast
 
 from flask import Blueprint, Flask, current_app, make_response, redirect, render_template, request, url_for
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.wrappers import Response as BaseResponse
 
-from charter import clock, shipped
+from charter import clock, meters, shipped
 from charter.domain import consent as consents
 from charter.domain.consent import CONSENT_KINDS, Operator
 from charter.domain.errors import FieldRefusedError
@@ -18,10 +21,12 @@ from charter.operations import signing
 from charter.operations.signing import GivenConsent, NewSignature, Outcome, Proof
 from charter.queries import registry
 from charter.queries import signing as queries
+from charter.queries.registry import RegionView
 from charter.settings import Settings
+from charter.web import errors
 from charter.web.forms.signing import CodeForm, DetailsForm, SignForm
 from charter.web.headers import forget_cookie, get_cookie, set_cookie
-from charter.web.kept import as_published
+from charter.web.kept import as_published, last_known
 from charter.web.public import get_edition
 
 blueprint = Blueprint("signing", __name__)
@@ -97,6 +102,24 @@ def sign() -> BaseResponse | str | tuple[str, int]:
     return page, status
 
 
+@blueprint.errorhandler(SQLAlchemyError)
+def keep_typed(error: SQLAlchemyError) -> BaseResponse:
+    """Where the database is gone, whoever has filled in the form gets it back with every word, to send it again."""
+    response = errors.database_error(error)
+    language = current_language()
+    regions = cast("Sequence[RegionView] | None", last_known("regions", language))
+    affiliations = cast("Sequence[queries.AffiliationChoice] | None", last_known("affiliations", language))
+    edition = last_known("edition", language)
+    if request.endpoint != "signing.sign" or request.method != "POST" or not (regions and affiliations and edition):
+        return response
+    form = SignForm()
+    form.offer(regions, affiliations)
+    page = render_template(
+        "signing/sign.html", form=form, consents=compose_consents(), edition=edition, is_unavailable=True
+    )
+    return errors.unavailable(page)
+
+
 def _store(form: SignForm, texts: dict[str, str]) -> BaseResponse:
     settings = config()
     edition = get_edition()
@@ -116,6 +139,7 @@ def _store(form: SignForm, texts: dict[str, str]) -> BaseResponse:
         people_per_mailbox=settings.people_per_mailbox,
         now=clock.now(),
     )
+    meters.signed_up()
     response = redirect(url_for("signing.check_mail"), code=303)
     set_cookie(response, SIGNER_COOKIE, browser, max_age_seconds=settings.signing_browser_days * 86_400)
     # On a shared computer the next person signs: the page of the one before must not stay open.
@@ -159,6 +183,7 @@ def confirm(token: str) -> BaseResponse | str | tuple[str, int]:
             now=now,
         )
         if result.outcome is Outcome.DONE and result.personal_token is not None:
+            meters.confirmed()
             return open_personal(result.personal_token, url_for("my.index", fresh="confirmed"))
         say_code(form, result)
     view = queries.find_confirmation(token, browser_digest=browser_digest(), language=current_language(), now=now)
