@@ -4,7 +4,7 @@
     python3 dev.py run [--port P] [--demo N]    serve on http://127.0.0.1:8000 (--demo: N made-up signatories)
     python3 dev.py test [pytest arguments]      run everything, or what pytest is told
     python3 dev.py check                        ruff, mypy, import-linter, djlint
-    python3 dev.py bench                        run what is in benchmarks/
+    python3 dev.py bench [names]                measure, and write benchmarks/README.md (--quick: try, --full: all)
     python3 dev.py lock                         write the locks in requirements/ anew
 
 The environment is made in .venv (CHARTER_VENV: elsewhere) and renewed when its lock changes.
@@ -96,7 +96,7 @@ def check(arguments: list[str]) -> int:
         "ruff check": ("-m", "ruff", "check", "."),
         "ruff format": ("-m", "ruff", "format", "--check", "."),
         "mypy": ("-m", "mypy"),
-        "mypy (tools)": ("-m", "mypy", "dev.py", "build_assets.py"),
+        "mypy (tools)": ("-m", "mypy", "dev.py", "build_assets.py", "benchmarks"),
         "import-linter": (str(BIN / "lint-imports"),),
         "djlint": ("-m", "djlint", "templates", "--lint", "--quiet"),
     }
@@ -112,11 +112,8 @@ def check(arguments: list[str]) -> int:
 
 
 def bench(arguments: list[str]) -> int:
-    scripts = sorted((ROOT / "benchmarks").glob("*.py"))
-    if not scripts:
-        raise Failure("There is nothing in benchmarks/ yet.")
     prepare("test")
-    return max(tool(str(script), *arguments) for script in scripts)
+    return tool("-m", "benchmarks", *arguments)
 
 
 def lock(arguments: list[str]) -> int:

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 from flask import Flask
-from flask_migrate import Migrate
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 from whitenoise import WhiteNoise
 
-from charter import cli, i18n, logs, models, settings
-from charter.models.base import configure, db
-from charter.web import dev_mail, errors, headers, labels, my, public, registry, signing, system
+from charter import cli, i18n, logs, migrating, models, settings
+from charter.models.base import REPLICA, configure, db
+from charter.web import dev_mail, errors, headers, labels, my, outermost, public, registry, signing, system
 from charter.web.staff import auth, desk
 
 __all__ = ["create_app", "models"]
 
 PACKAGE = Path(__file__).parent
 csrf = CSRFProtect()
-migrate = Migrate(directory=str(PACKAGE / "migrations"), render_as_batch=True)
 
 #: Longest body for a field that is not a file, and most fields of a form: no page of ours comes near.
 MOST_FORM_FIELDS = 100
@@ -44,7 +43,7 @@ def create_app(config: settings.Settings | None = None) -> Flask:
     with app.app_context():
         for engine in db.engines.values():
             configure(engine, busy_timeout_ms=config.database_busy_timeout_ms)
-    migrate.init_app(app, db)
+    migrating.init_app(app)
     i18n.init_app(app)
     csrf.init_app(app)
     build = _build_digest()
@@ -77,6 +76,7 @@ def create_app(config: settings.Settings | None = None) -> Flask:
     if config.trusted_proxy_count:
         hops = config.trusted_proxy_count
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    app.wsgi_app = outermost.Outermost(app.wsgi_app)  # type: ignore[method-assign]
     return app
 
 
@@ -84,8 +84,9 @@ def _flask_config(config: settings.Settings) -> dict[str, object]:
     return {
         "CHARTER": config,
         "SECRET_KEY": config.secret_key,
-        "SQLALCHEMY_DATABASE_URI": config.database_url.replace("postgresql://", "postgresql+psycopg://", 1),
+        "SQLALCHEMY_DATABASE_URI": _driver_url(config.database_url),
         "SQLALCHEMY_ENGINE_OPTIONS": _engine_options(config),
+        "SQLALCHEMY_BINDS": _binds(config),
         "SESSION_COOKIE_NAME": headers.cookie_name("charter", config),
         "SESSION_COOKIE_SECURE": config.secure_cookies,
         "SESSION_COOKIE_HTTPONLY": True,
@@ -104,16 +105,36 @@ def _flask_config(config: settings.Settings) -> dict[str, object]:
     }
 
 
-def _engine_options(config: settings.Settings) -> dict[str, object]:
-    # An error that quoted the values of its statement would write names and addresses into the log.
-    if config.database_url.startswith("sqlite"):
-        return {"hide_parameters": True, "connect_args": {"check_same_thread": False}}
-    return {
+def _driver_url(url: str) -> str:
+    return url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+def _engine_options(config: settings.Settings) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        # An error that quoted the values of its statement would write names and addresses into the log.
         "hide_parameters": True,
-        "pool_pre_ping": True,
         "pool_size": config.web_threads,
-        "connect_args": {"connect_timeout": 5},
+        "pool_timeout": 3,
     }
+    if config.database_url.startswith("sqlite"):
+        return {**options, "connect_args": {"check_same_thread": False}}
+    # What was sent and is not even acknowledged (in milliseconds) went to a machine that is gone.
+    connect_args: dict[str, object] = {"connect_timeout": 3, "tcp_user_timeout": 5000}
+    if config.database_pooler == "transaction":
+        # The next transaction may run on another server connection, which knows nothing of what this one prepared.
+        connect_args["prepare_threshold"] = None
+    # Behind a pooler too: a connection to PgBouncer that waits here costs the server nothing, a new one each time does.
+    return {**options, "pool_pre_ping": True, "connect_args": connect_args}
+
+
+def _binds(config: settings.Settings) -> dict[str | None, dict[str, Any]]:
+    if not config.database_replica_url:
+        return {}
+    options = _engine_options(config)
+    # The primary answers instead, so a replica whose machine is gone is given up soon (units of the driver).
+    impatience = {"connect_timeout": 2, "tcp_user_timeout": 2000}
+    options["connect_args"] = options["connect_args"] | impatience
+    return {REPLICA: {"url": _driver_url(config.database_replica_url), **options}}
 
 
 def _templates() -> Path:

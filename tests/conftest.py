@@ -73,6 +73,7 @@ def make_app(engine_name: str, request: pytest.FixtureRequest, tmp_path: Path) -
     url = ""
     if engine_name == "postgresql":
         (instance / "charter.db").unlink()
+        shutil.rmtree(instance / "backups")  # the leaves of another log
         template = request.getfixturevalue("postgres_template").rpartition("/")[2].partition("?")[0]
         url = fresh_database(request.getfixturevalue("postgres_url"), template=template)
     apps: list[Flask] = []

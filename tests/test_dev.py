@@ -66,6 +66,19 @@ def test_run_refuses_wrong_arguments_before_anything_else(arguments: tuple[str, 
     assert not (tmp_path / "venv").exists()
 
 
+def test_bench_hands_its_arguments_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[tuple[str, ...]] = []
+
+    def pretend(*command: str) -> int:
+        called.append(command)
+        return 1
+
+    monkeypatch.setattr(dev, "prepare", lambda purpose: called.append((purpose,)))
+    monkeypatch.setattr(dev, "tool", pretend)
+    assert dev.bench(["sign", "--quick"]) == 1
+    assert called == [("test",), ("-m", "benchmarks", "sign", "--quick")]
+
+
 def test_a_missing_venv_module_gets_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(dev, "VENV", tmp_path / "venv")
     monkeypatch.setattr(dev, "PYTHON", tmp_path / "venv/bin/python")

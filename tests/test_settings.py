@@ -305,6 +305,13 @@ def test_a_secret_in_the_file_is_not_quoted_either(folder: Path) -> None:
 # ── the table ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def test_metrics_never_share_the_public_port(folder: Path) -> None:
+    assert problems_of(folder, {"CHARTER_METRICS_PORT": "8000"}) == [
+        "CHARTER_METRICS_PORT must not be the port of the web server."
+    ]
+    assert load(folder, {"CHARTER_METRICS_PORT": "9464"}).metrics_port == 9464
+
+
 def test_every_setting_explains_itself() -> None:
     lines = registry_of_settings()
     assert [line.name for line in lines] == [one.name for one in dataclasses.fields(Settings)]

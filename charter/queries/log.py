@@ -1,19 +1,49 @@
-"""What waits for publication."""
+"""What waits for publication, and what was published: batches and the bytes of their leaves."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
+from charter.domain.moments import LONGEST_UNDO
 from charter.models.base import db
-from charter.models.log import LogEvent
+from charter.models.log import LogBatch, LogEvent, LogLeaf
+from charter.models.moments import has_come
+from charter.tlog.leaves_text import Closing
 
 #: Leaf kinds that take something away from the public: these never wait for a long publication interval (LOG §3).
 URGENT = ("withdraw",)
 
+_BATCHES = select(LogBatch.revision, LogBatch.tree_size, LogBatch.at)
+
 
 def has_urgent(*, now: datetime) -> bool:
     """Whether somebody waits to leave the registry."""
-    query = select(LogEvent.id).where(LogEvent.kind.in_(URGENT), LogEvent.effective_at <= now).limit(1)
+    is_due = has_come(LogEvent.effective_at, now=now, longest=LONGEST_UNDO)
+    query = select(LogEvent.id).where(LogEvent.kind.in_(URGENT), is_due).limit(1)
     return db.session.scalar(query) is not None
+
+
+def newest_batch(connection: Connection) -> Closing | None:
+    """The last publication, None before the first."""
+    row = connection.execute(_BATCHES.order_by(LogBatch.revision.desc()).limit(1)).first()
+    return None if row is None else Closing(*row)
+
+
+def find_batch(connection: Connection, revision: int) -> Closing | None:
+    """One publication by its number."""
+    row = connection.execute(_BATCHES.where(LogBatch.revision == revision)).first()
+    return None if row is None else Closing(*row)
+
+
+def batches_after(connection: Connection, revision: int, *, limit: int) -> list[Closing]:
+    """Publications after this one, oldest first."""
+    query = _BATCHES.where(LogBatch.revision > revision).order_by(LogBatch.revision).limit(limit)
+    return [Closing(*row) for row in connection.execute(query)]
+
+
+def leaves(connection: Connection, first: int, end: int) -> list[bytes]:
+    """The bytes of the leaves with an index from `first` up to and without `end`."""
+    query = select(LogLeaf.data).where(LogLeaf.index >= first, LogLeaf.index < end).order_by(LogLeaf.index)
+    return [bytes(data) for data in connection.scalars(query)]

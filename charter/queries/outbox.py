@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, or_, select
 
 from charter.models.base import db
 from charter.models.outbox import Message
@@ -31,10 +31,13 @@ class FailedMail:
 
 @dataclass(frozen=True)
 class MailHealth:
-    """waiting: how many mails wait; oldest_due_at: since when the oldest is due, None when none is."""
+    """waiting: how many mails wait. oldest_due_at: since when the oldest of those that should have left waits, however
+    often it was tried since; None when there is none. last_error: the code of a failure among them, if any failed.
+    """
 
     waiting: int
     oldest_due_at: datetime | None
+    last_error: str | None = None
 
 
 def failed_mail() -> list[FailedMail]:
@@ -59,15 +62,21 @@ def failed_mail() -> list[FailedMail]:
 
 
 def mail_health(*, now: datetime) -> MailHealth:
-    """The state of the outbox: rows counted through the partial index of what waits, up to MOST_COUNTED."""
+    """The state of the outbox: rows read through the partial index of what waits, up to MOST_COUNTED."""
     waiting = (
-        select(Message.due_at)
+        select(Message.due_at, Message.created_at, Message.last_error)
         .where(Message.done_at.is_(None), ~Message.on_hold)
         .order_by(Message.due_at)
         .limit(MOST_COUNTED + 1)
         .subquery()
     )
-    count, oldest = db.session.execute(select(func.count(), func.min(waiting.c.due_at))).one()
-    if oldest is not None and oldest > now:
-        oldest = None
-    return MailHealth(count, oldest)
+    # A failed attempt moves `due_at` on; that it should have left long ago is told by when it was written.
+    is_late = or_(waiting.c.due_at <= now, waiting.c.last_error.is_not(None))
+    count, oldest, last_error = db.session.execute(
+        select(
+            func.count(),
+            func.min(case((is_late, waiting.c.created_at))),
+            func.max(waiting.c.last_error),
+        )
+    ).one()
+    return MailHealth(count, oldest, last_error)

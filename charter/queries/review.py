@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, not_, or_, select
 
 from charter.domain.email import display_address
+from charter.domain.moments import LONGEST_UNDO
 from charter.domain.signature import PENDING, STANDING, State
 from charter.models.affiliation import Affiliation, Region
 from charter.models.base import db
 from charter.models.decision import Decision
+from charter.models.moments import has_come
 from charter.models.signature import Clarification, Signature, SignatureConsent, SignatureEvent
 from charter.models.staff import StaffAccount
 from charter.queries.names import affiliation_name, shown_name
@@ -320,7 +322,7 @@ def find_undo_offer(decision_id: int, *, staff_id: int, now: datetime) -> UndoOf
             Decision.id == decision_id,
             Decision.staff_id == staff_id,
             Decision.undone_at.is_(None),
-            Decision.effective_at > now,
+            not_(has_come(Decision.effective_at, now=now, longest=LONGEST_UNDO)),
         )
     ).first()
     return None if row is None else UndoOffer(row[0].id, row[0].action, row[1], row[0].effective_at)

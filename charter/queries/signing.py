@@ -9,10 +9,12 @@ from sqlalchemy import select
 
 from charter.domain import token as tokens
 from charter.domain.email import display_address
+from charter.domain.moments import LONGEST_UNDO
 from charter.domain.signature import Move, State, may
 from charter.models.affiliation import Affiliation, Region
 from charter.models.base import db
 from charter.models.decision import Decision
+from charter.models.moments import has_come
 from charter.models.registry import PublicEntry
 from charter.models.signature import Clarification, Link, Signature, SignatureEvent
 from charter.queries.names import affiliation_name, shown_name
@@ -190,7 +192,10 @@ def find_mine(personal_token: str, *, language: str, now: datetime) -> MySignatu
     question = None
     if decision is not None and decision.action == "ask" and signature.state == State.CLARIFICATION:
         question = Question(decision.reason or "", decision.note, decision.decided_at)
-    declined = decision if decision is not None and signature.state == State.DECLINED else None
+    is_declined = signature.state == State.DECLINED
+    declined = decision if decision is not None and decision.action == "decline" and is_declined else None
+    # A restore knows that it was declined, and what the log says why, but no longer the decision itself.
+    told = next((event.reason for event in reversed(events) if event.move == Move.DECLINE and is_declined), None)
     return MySignature(
         signature_id=signature.id,
         entry=signature.entry,
@@ -213,7 +218,7 @@ def find_mine(personal_token: str, *, language: str, now: datetime) -> MySignatu
         number=signature.number,
         is_public=_is_live(public),
         question=question,
-        decline_reason=declined.reason if declined else None,
+        decline_reason=declined.reason if declined else told,
         decline_note=declined.note if declined else None,
         history=[HistoryLine(event.at, event.move, event.actor, event.reason) for event in events],
         _browser_digest=signature.browser_digest,
@@ -223,7 +228,11 @@ def find_mine(personal_token: str, *, language: str, now: datetime) -> MySignatu
 def _last_decision(signature_id: int, *, now: datetime) -> Decision | None:
     return db.session.scalars(
         select(Decision)
-        .where(Decision.signature_id == signature_id, Decision.undone_at.is_(None), Decision.effective_at <= now)
+        .where(
+            Decision.signature_id == signature_id,
+            Decision.undone_at.is_(None),
+            has_come(Decision.effective_at, now=now, longest=LONGEST_UNDO),
+        )
         .order_by(Decision.id.desc())
         .limit(1)
     ).first()

@@ -7,8 +7,13 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
+from charter.domain.moments import has_come
 from charter.models.base import db
+from charter.models.moments import is_recent
 from charter.models.staff import RateLimit, StaffAccount, StaffSession
+
+#: No limit counts for longer than this.
+LONGEST_WINDOW = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -90,8 +95,9 @@ def find_presence(
         .where(
             StaffSession.digest == session_digest,
             StaffSession.ended_at.is_(None),
-            StaffSession.last_seen_at > now - idle,
-            StaffSession.began_at > now - longest,
+            # One that was begun or used in the future is not kept alive by a clock that went back.
+            is_recent(StaffSession.last_seen_at, now=now, within=idle),
+            is_recent(StaffSession.began_at, now=now, within=longest),
             StaffAccount.active,
             StaffAccount.fs_uniquifier == uniquifier,
             StaffAccount.tf_totp_secret.is_not(None),
@@ -139,7 +145,9 @@ def find_staff_line(*, staff_id: int | None = None, email: str | None = None) ->
 def find_attempts(key: str, *, now: datetime) -> Attempts | None:
     """The counter of a window that is not over."""
     row = db.session.get(RateLimit, key)
-    return None if row is None or row.expires_at <= now else Attempts(row.count, row.expires_at)
+    if row is None or has_come(row.expires_at, now=now, longest=LONGEST_WINDOW):
+        return None
+    return Attempts(row.count, row.expires_at)
 
 
 def _line(account: StaffAccount) -> StaffLine:

@@ -9,7 +9,7 @@ from charter.settings.declared import (
     registry_of_settings,
     variable_of,
 )
-from charter.settings.reading import default_instance_path, load
+from charter.settings.reading import default_instance_path, environment_for, load
 from charter.settings.rules import own_database_url
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "default_instance_path",
+    "environment_for",
     "is_loopback_host",
     "load",
     "own_database_url",

@@ -139,7 +139,7 @@ class Settings:
         300, "A message taken up by a worker that died is tried again after so long.", least=30, most=86_400
     )
     database_busy_timeout_ms: int = _setting(
-        10_000, "How long a write waits for another on SQLite.", least=100, most=120_000
+        10_000, "How long a write waits for others, in all; then 503.", least=100, most=120_000
     )
     backup_path: Path = _setting(  # noqa: RUF009 - a Path never changes
         Path("instance/backups"),

@@ -55,6 +55,11 @@ def load(instance_path: Path | None = None, environ: Mapping[str, str] = os.envi
     return Settings(**values)
 
 
+def environment_for(program: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a program that we call: ours without our own settings and secrets, with what it needs."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)} | dict(program)
+
+
 # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 # name → (how to speak of its source, value)

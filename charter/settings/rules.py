@@ -54,6 +54,9 @@ def complete(values: dict[str, Any], sources: Mapping[str, str], problems: list[
         if not _HOST_PATTERN.fullmatch(host.removeprefix(".")) and not is_address(host):
             problems.append(f"{sources['trusted_hosts']} holds {host!r}, which is not a host name.")
 
+    if values["metrics_port"] and values["metrics_port"] == values["bind_port"]:
+        problems.append(f"{sources['metrics_port']} must not be the port of the web server.")
+
     is_production = values["environment"] == "production"
     if is_production:
         _check_production(values, sources, problems)

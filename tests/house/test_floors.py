@@ -52,6 +52,7 @@ def test_only_one_module_knows_each_outsider() -> None:
         r"^\s*(from|import) flask_babel": {"charter/i18n.py"},
         r"^\s*(from|import) flask_sqlalchemy": {"charter/models/base.py"},
         r"^\s*(from|import) flask_security": {"charter/web/staff/auth.py", "charter/web/staff/factors.py"},
+        r"^\s*(from|import) webauthn": {"charter/domain/passkey.py"},
         r"\bsession\.commit\(": {"charter/operations/unit.py", "charter/web/staff/auth.py"},
         r"\bos\.environ\b": {"charter/settings/reading.py", "charter/launch.py"},
     }

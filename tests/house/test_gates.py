@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,12 +15,14 @@ from passlib.totp import TOTP
 from sqlalchemy import func, select, update
 from werkzeug.routing import Rule
 
+from charter.domain.passkey import NewPasskey
 from charter.models.base import db, writing
 from charter.models.decision import Decision
 from charter.models.staff import StaffAccount
-from charter.operations import review
+from charter.operations import passkeys, review
 from charter.web import gates
 from charter.web.staff.auth import first_staff_path
+from tests.authenticator import Authenticator
 from tests.house.world import PASSWORD, World, changed_tables, dump, rules
 from tests.pages import Browser
 
@@ -32,6 +34,10 @@ OPEN = {
     "staff_auth.login",
     "staff_auth.mf_recovery",
     "staff_auth.mf_recovery_codes",
+    "staff_auth.passkey_second_factor",
+    "staff_auth.passkey_second_factor_challenge",
+    "staff_auth.passkey_sign_in",
+    "staff_auth.passkey_sign_in_challenge",
     "staff_auth.recovery_codes_kept",
     "staff_auth.sign_out",
     "staff_auth.two_factor_setup",
@@ -182,6 +188,41 @@ def _unkept(world: World) -> tuple[Browser, dict[str, Any]]:
     return world.colleague(), {}
 
 
+def _at_a_host(world: World) -> Browser:
+    """Where passkeys work; the rest of the world stands at an IP address."""
+    world.app.config["CHARTER"] = replace(world.app.config["CHARTER"], public_url="http://localhost:8000")
+    return world.colleague()
+
+
+def _passkey_added(world: World) -> tuple[Browser, dict[str, Any]]:
+    browser = _at_a_host(world)
+    made = NewPasskey(DEVICE.credential_id, DEVICE.public_key(), 0)
+    with world.app.app_context():
+        now = datetime.now(UTC)
+        passkey_id = passkeys.add(world.desk.id, passkey=made, user_handle=b"h" * 32, name="Laptop", now=now)
+    return browser, {"passkey_id": passkey_id}
+
+
+def _stranger_with_passkey(world: World) -> tuple[Browser, dict[str, Any]]:
+    _passkey_added(world)
+    return world.stranger(), {}
+
+
+def _password_given(world: World) -> tuple[Browser, dict[str, Any]]:
+    _passkey_added(world)
+    browser = world.stranger()
+    page = browser.get("/staff/sign-in").submit("sign-in-form", email="bruno@example.org", password=PASSWORD)
+    assert page.url == SECOND_STEP, page.main
+    return browser, {}
+
+
+def device_answer(browser: Browser, address: str, fields: dict[str, Any]) -> str:
+    """What Bruno's device says to the question that is put at this address."""
+    question = browser.client.post(address + "/challenge", data=fields).get_json()
+    DEVICE.user_handle = b"h" * 32
+    return DEVICE.make(question) if "user" in question else DEVICE.answer(question)
+
+
 def app_code(browser: Browser) -> str:
     """What the app shows for the key that the page shows."""
     page = browser.get(SET_UP)
@@ -191,6 +232,8 @@ def app_code(browser: Browser) -> str:
 
 
 SET_UP = "/staff/second-factor/set-up"
+SECOND_STEP = "/staff/second-factor"
+DEVICE = Authenticator()
 NEW_PASSWORD = "жеті рет өлшеп бір рет кес"
 
 #: endpoint → how it is truly called. A new POST of the Centre that is missing here fails the test below.
@@ -221,6 +264,13 @@ ACTS: dict[str, Act] = {
     "staff_auth.mf_recovery_codes": Act("staff-recovery-codes", {"generate_new_codes": "1"}),
     "staff_auth.recovery_codes_kept": Act("staff-codes-kept", before=_unkept),
     "staff_auth.verify": Act(None, {"password": PASSWORD}),
+    "staff_auth.passkeys": Act("staff-passkey-add", {"name": "Laptop"}, before=lambda world: (_at_a_host(world), {})),
+    "staff_auth.passkey_challenge": Act(None, {"name": "Laptop"}, before=lambda world: (_at_a_host(world), {})),
+    "staff_auth.remove_passkey": Act("staff-passkey-remove", before=_passkey_added),
+    "staff_auth.passkey_sign_in": Act("staff-sign-in", before=_stranger_with_passkey, page="/staff/sign-in"),
+    "staff_auth.passkey_sign_in_challenge": Act(None, before=_stranger_with_passkey, page="/staff/sign-in"),
+    "staff_auth.passkey_second_factor": Act("staff-sign-in", before=_password_given, page=SECOND_STEP),
+    "staff_auth.passkey_second_factor_challenge": Act(None, before=_password_given, page=SECOND_STEP),
     # Its way in needs codes that were really made: told whole in tests/web/test_staff_auth.py.
     "staff_auth.mf_recovery": Act(None, {"code": "0000-0000-0000"}, before=_code_needed, page=SET_UP),
 }
@@ -243,6 +293,8 @@ def act(world: World, rule: Rule) -> Any:
             is_signed_in = gates.SESSION_KEY in session
         shown = browser.get("/staff/account" if is_signed_in else address if rule.arguments else one.page)
         fields["csrf_token"] = shown.tree.query("input[name=csrf_token]")[0].attrs["value"]
+    if rule.endpoint in {"staff_auth.passkeys", "staff_auth.passkey_sign_in", "staff_auth.passkey_second_factor"}:
+        fields["credential"] = device_answer(browser, address, fields)
     return lambda: browser.client.post(address, data=fields)
 
 

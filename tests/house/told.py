@@ -50,6 +50,7 @@ def _tell(engine: str, request: pytest.FixtureRequest, folder: Path) -> Told:
     shutil.copytree(request.getfixturevalue("sqlite_template"), instance)
     if engine == "postgresql":
         (instance / "charter.db").unlink()
+        shutil.rmtree(instance / "backups")  # the leaves of another log
         url = _copied(request.getfixturevalue("postgres_template"), request.getfixturevalue("postgres_url"))
     app = _app(instance, url)
     with time_machine.travel(FRIDAY, tick=True) as clock:

@@ -238,6 +238,7 @@ class World:
             "signature_id": self.signature_id("waiting"),
             "decision_id": self.scalar(select(func.max(Decision.id))),
             "message_id": self.message_id,
+            "passkey_id": 1,
             "uid": next(self.app.config["CHARTER"].mail_path.glob("*.eml")).stem,
             ("signing.confirm", "token"): self.confirm_path.rpartition("/")[2],
             ("my.open_link", "token"): self.my_path.rpartition("/")[2],
