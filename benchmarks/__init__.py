@@ -1,0 +1,1 @@
+"""What is measured, how, and the last results: `python3 dev.py bench`."""
