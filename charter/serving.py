@@ -34,6 +34,8 @@ BACKLOG = 1024
 DRAIN_SECONDS = 1.0
 #: What is being answered then may still take so long.
 FINISH_SECONDS = 5
+#: A process whose threads are all at work sends away one connection in so long.
+SHED_SECONDS = 0.05
 #: A new process has to be ready within so long.
 READY_SECONDS = 60
 #: systemd hands sockets over from here on (sd_listen_fds(3)).
@@ -87,7 +89,7 @@ def serve(listener: socket.socket, *, workers: int, threads: int, tell: Callable
     tell: is called with READY when the first processes can answer, and with STOPPING when asked to stop.
     """
     _Server(listener, workers=workers, threads=threads, tell=tell).serve(
-        target_loader=partial(_load, listener.fileno(), os.getpid()), wrap_loader=False
+        target_loader=partial(_load, listener.fileno(), threads, os.getpid()), wrap_loader=False
     )
 
 
@@ -97,11 +99,13 @@ def serve(listener: socket.socket, *, workers: int, threads: int, tell: Callable
 class _Draining:
     """The application, and from the moment this process is let go a word in each answer that the connection ends."""
 
-    def __init__(self, app: WSGI, listening_fd: int) -> None:
+    def __init__(self, app: WSGI, listening_fd: int, *, threads: int) -> None:
         self._app = app
         self._listening_fd = listening_fd
+        self._threads = threads
         self._ends = False
-        self._asked_at = 0.0
+        self._at_work = 0
+        self._shed_at = 0.0
 
     def let_go(self, *_: object) -> None:
         """Takes no new connection from now on."""
@@ -116,23 +120,35 @@ class _Draining:
         nowhere.setblocking(False)
         os.dup2(nowhere.fileno(), self._listening_fd)
         nowhere.close()
-        if time.monotonic() - self._asked_at > DRAIN_SECONDS:
-            # Nobody is talking to us.
-            os.kill(os.getpid(), signal.SIGTERM)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        self._asked_at = time.monotonic()
-
         def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
-            if self._ends:
+            if self._ends or self._sheds():
                 # PEP 3333 leaves hop-by-hop headers to servers; this is a part of ours.
                 headers = [*headers, ("Connection", "close")]
             return start_response(status, headers, *more)
 
-        return self._app(environ, start)
+        self._at_work += 1
+        try:
+            return self._app(environ, start)
+        finally:
+            self._at_work -= 1
+
+    def _sheds(self) -> bool:
+        """Whether this client should come back by a new connection, which a process with less to do may take.
+
+        Connections that came in one burst may all lie with one process, while another stands idle.
+        """
+        if self._at_work < self._threads:
+            return False
+        now = time.monotonic()
+        if now - self._shed_at < SHED_SECONDS:
+            return False
+        self._shed_at = now
+        return True
 
 
-def _load(listening_fd: int, parent: int, ready_fd: int) -> WSGI:
+def _load(listening_fd: int, threads: int, parent: int, ready_fd: int) -> WSGI:
     # Until granian sets its own, the parent's handlers would stand here and do nothing useful.
     for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(one, signal.SIG_IGN if one is signal.SIGHUP else signal.SIG_DFL)
@@ -141,7 +157,7 @@ def _load(listening_fd: int, parent: int, ready_fd: int) -> WSGI:
         os.kill(os.getpid(), signal.SIGTERM)
     from charter.wsgi import app
 
-    draining = _Draining(app, listening_fd)
+    draining = _Draining(app, listening_fd, threads=threads)
     signal.signal(signal.SIGUSR1, draining.let_go)
     os.write(ready_fd, b".")
     os.close(ready_fd)

@@ -331,7 +331,9 @@ def test_nothing_outside_the_instance_folder_is_touched(tmp_path: Path) -> None:
     let_go(app)
     assert _touched
     assert [path for path in _touched if not Path(path).is_relative_to(instance)] == []
-    assert {path.name.removesuffix("-wal").removesuffix("-shm").removesuffix("-turns") for path in instance.iterdir()} == {
+    assert {
+        path.name.removesuffix("-wal").removesuffix("-shm").removesuffix("-turns") for path in instance.iterdir()
+    } == {
         "charter.db",
         "secret_key",
     }

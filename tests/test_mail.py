@@ -32,7 +32,7 @@ from time_machine import Traveller as Clock
 
 from charter import create_app
 from charter.domain.mail import Delivery
-from charter.mail import DeliveryError, SmtpTransport, render
+from charter.mail import DeliveryError, SmtpTransport, flat, render
 from charter.models.base import db, writing
 from charter.models.signature import Signature
 from charter.settings import Settings
@@ -384,6 +384,22 @@ def rendered(app: Flask, kind: str, language: str, **more: Any) -> EmailMessage:
     with app.app_context():
         config = more.get("config", app.config["CHARTER"])
         return render(one, key=app.config["CHARTER"].secret_key.encode(), settings=config)
+
+
+@pytest.mark.parametrize("language", ["kk", "ru", "en"])
+@pytest.mark.parametrize("kind", ["confirm-signature", "published"])
+def test_a_mail_crosses_the_wire_in_the_bytes_that_the_library_would_write(
+    renderer: Flask, kind: str, language: str
+) -> None:
+    message = rendered(renderer, kind, language)
+    message.replace_header("Subject", "Очень длинная тема " * 9)
+    whole = message.as_bytes(policy=message.policy.clone(linesep="\r\n"))
+    assert flat(message) == whole
+    assert whole.count(b"\r\n") == whole.count(b"\n") > 40
+    again = email.message_from_bytes(whole, policy=email.policy.default)
+    assert text_of(again).replace("\r\n", "\n") == text_of(message)
+    with pytest.raises(ValueError, match="linefeed|newline"):
+        message["X-Other"] = "one\r\nBcc: everybody@example.org"
 
 
 def html_of(message: EmailMessage) -> JustHTML:

@@ -28,9 +28,8 @@ except ImportError:  # pragma: no cover - not a POSIX system: the threads of one
 SUFFIX = "-turns"
 #: Bytes of that file that stand for: being at it, and being the next.
 _INSIDE, _NEXT = 0, 1
-#: How long a process goes on when others wait, and how often these look. Changing over costs half a look.
-MOST_SECONDS_INSIDE = 0.02
-LOOK_SECONDS = 0.001
+#: How often a process looks whether its place is free. Short beside the turn itself, which takes some milliseconds.
+LOOK_SECONDS = 0.0002
 
 
 class _Line:
@@ -43,7 +42,6 @@ class _Line:
         self._is_taken = False
         self._descriptor: int | None = None
         self._is_inside = False
-        self._since = 0.0
 
     def take(self, seconds: float) -> bool:
         """Waits for the turn, at most so long; whether it came."""
@@ -73,7 +71,7 @@ class _Line:
 
     def enter(self, seconds: float) -> None:
         """Gets in before other processes, if that takes no longer. Only for whoever has the turn in this one."""
-        if self._is_inside or fcntl is None:
+        if fcntl is None:
             return
         give_up = time.monotonic() + seconds
         try:
@@ -84,18 +82,13 @@ class _Line:
             if self._lock(_NEXT, give_up):
                 self._is_inside = self._lock(_INSIDE, give_up)
                 self._unlock(_NEXT)
-                self._since = time.monotonic()
         except OSError:
             # A full disk or a folder that went away: SQLite will say what is wrong.
             return
 
     def leave(self) -> None:
-        """Lets other processes in, unless somebody of this one follows within the time that is ours."""
-        if not self._is_inside:
-            return
-        with self._mutex:
-            is_followed = bool(self._waiting)
-        if not is_followed or time.monotonic() - self._since > MOST_SECONDS_INSIDE:
+        """Lets other processes in, each time: one that stayed inside would leave the others' processors idle."""
+        if self._is_inside:
             self._is_inside = False
             with suppress(OSError):
                 self._unlock(_INSIDE)
