@@ -169,6 +169,7 @@ def _public_settings(config: settings.Settings) -> dict[str, object]:
         "code_minutes",
         "personal_cookie_hours",
         "signing_browser_days",
+        "backup_keep_days",
         "public_url",
     )
     return {name: getattr(config, name) for name in names}

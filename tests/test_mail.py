@@ -398,7 +398,7 @@ def test_a_mail_crosses_the_wire_in_the_bytes_that_the_library_would_write(
     assert whole.count(b"\r\n") == whole.count(b"\n") > 40
     again = email.message_from_bytes(whole, policy=email.policy.default)
     assert text_of(again).replace("\r\n", "\n") == text_of(message)
-    with pytest.raises(ValueError, match="linefeed|newline"):
+    with pytest.raises(ValueError, match=r"linefeed|newline"):
         message["X-Other"] = "one\r\nBcc: everybody@example.org"
 
 
