@@ -209,7 +209,8 @@ def flat(message: EmailMessage) -> bytes:
     lines = _header_lines(message)
     boundary = f"--{message.get_boundary()}".encode("ascii")
     for part in message.iter_parts():
-        body = str(part.get_payload()).encode("ascii", "surrogateescape")
+        # Encoded as its header says, or else the letters themselves (8bit).
+        body = str(part.get_payload()).encode("utf-8", "surrogateescape")
         lines += [b"", boundary, *_header_lines(part), b"", b"\r\n".join(body.splitlines())]
     return b"\r\n".join([*lines, b"", boundary + b"--", b""])
 

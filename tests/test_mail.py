@@ -387,11 +387,14 @@ def rendered(app: Flask, kind: str, language: str, **more: Any) -> EmailMessage:
 
 
 @pytest.mark.parametrize("language", ["kk", "ru", "en"])
-@pytest.mark.parametrize("kind", ["confirm-signature", "published"])
+@pytest.mark.parametrize("kind", sorted(KINDS))
 def test_a_mail_crosses_the_wire_in_the_bytes_that_the_library_would_write(
     renderer: Flask, kind: str, language: str
 ) -> None:
     message = rendered(renderer, kind, language)
+    if kind == "clarification":
+        # Few letters that are not ASCII, in short lines: the library then sends them as they are.
+        assert language != "en" or b"8bit" in message.as_bytes()
     message.replace_header("Subject", "Очень длинная тема " * 9)
     whole = message.as_bytes(policy=message.policy.clone(linesep="\r\n"))
     assert flat(message) == whole
