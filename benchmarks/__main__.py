@@ -95,7 +95,8 @@ def _run(names: list[str], mode: Mode, home: Path, *, keep: bool) -> int:
                 # Read anew: another part may have been measured meanwhile.
                 records = report.read() | {name: record}
                 report.write(records)
-                report.REPORT.write_text(report.render(records, MEASUREMENTS), encoding="utf-8")
+                # As it will be read again: the file orders its keys.
+                report.REPORT.write_text(report.render(report.read(), MEASUREMENTS), encoding="utf-8")
         workshop.close()
     if failed:
         print(f"Broke: {', '.join(failed)}.", file=sys.stderr)
