@@ -34,6 +34,10 @@ FIRST_REST_SECONDS = 1.0
 LONGEST_REST_SECONDS = 30.0
 #: After SIGTERM a mail that is being sent has so long to leave; whoever started us kills after seven seconds.
 LEAVE_SECONDS = 4.0
+#: Sent mails are noted in small groups, a commit for each would cost more than sending. Who dies before the note sends
+#: them again, under the same Message-ID: so a group is small, and none waits for a slow server.
+NOTED_AT_ONCE = 5
+NOTED_WITHIN_SECONDS = 0.1
 
 
 #: With a publication interval longer than this, withdrawals are looked for in between.
@@ -81,12 +85,14 @@ class Round:
 
 
 class Hand:
-    """The messages that a round has taken up and not offered yet, and the lease they are held by."""
+    """The messages that a round has taken up and not offered yet, their lease, and those sent and not noted yet."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: list[Delivery] = []
         self._leased_until: datetime | None = None
+        self._sent: list[int] = []
+        self._first_sent = 0.0
 
     def fill(self, deliveries: list[Delivery], *, leased_until: datetime) -> None:
         """Takes up a batch."""
@@ -97,6 +103,26 @@ class Hand:
         """The next one, which from here on may have been offered."""
         with self._lock:
             return self._waiting.pop(0) if self._waiting else None
+
+    def sent(self, message_id: int) -> None:
+        """The mail server has taken this one; notes it, now or with the next ones."""
+        with self._lock:
+            if not self._sent:
+                self._first_sent = time.monotonic()
+            self._sent.append(message_id)
+            waited = time.monotonic() - self._first_sent
+            is_time = len(self._sent) >= NOTED_AT_ONCE or waited >= NOTED_WITHIN_SECONDS
+        if is_time:
+            self.note()
+
+    def note(self) -> None:
+        """Notes what was sent. If the database fails it stays in hand, for the next time."""
+        with self._lock:
+            sent = list(self._sent)
+        if sent:
+            outbox.mark_sent(sent, now=clock.now())
+            with self._lock:
+                self._sent = [one for one in self._sent if one not in sent]
 
     def put_back(self, *also: int, code: str | None = None) -> None:
         """Lets go of the rest, and of `also`: whoever comes next may take them up at once."""
@@ -115,19 +141,35 @@ def deliver(
     When the way out breaks, the rest goes back at once and no attempt is counted for it.
     """
     hand = hand or Hand()
-    key = settings.secret_key.encode()
     # What a round left that the database broke off.
+    hand.note()
     hand.put_back()
     now = clock.now()
     # A slow server must not outlast the lease: another worker would send the same mails meanwhile.
     enough = time.monotonic() + settings.outbox_lease_seconds / 2
     batch = outbox.claim(limit=MESSAGES_AT_ONCE, lease_seconds=settings.outbox_lease_seconds, now=now)
     hand.fill(batch, leased_until=now + timedelta(seconds=settings.outbox_lease_seconds))
+    try:
+        return _offer(
+            hand, partial(_is_over, stop, enough), settings, transport, is_full=len(batch) == MESSAGES_AT_ONCE
+        )
+    finally:
+        hand.note()
+
+
+def _is_over(stop: threading.Event | None, enough: float) -> bool:
+    return (stop is not None and stop.is_set()) or time.monotonic() >= enough
+
+
+def _offer(
+    hand: Hand, is_over: Callable[[], bool], settings: Settings, transport: Transport, *, is_full: bool
+) -> Round:
+    key = settings.secret_key.encode()
     sent = 0
-    while not (stop is not None and stop.is_set()) and time.monotonic() < enough:
+    while not is_over():
         delivery = hand.take()
         if delivery is None:
-            return Round(sent, is_full=len(batch) == MESSAGES_AT_ONCE)
+            return Round(sent, is_full=is_full)
         began = time.perf_counter()
         try:
             message = render(delivery, key=key, settings=settings)
@@ -146,10 +188,10 @@ def deliver(
             raise
         else:
             seconds = time.perf_counter() - began
-            outbox.mark_sent(delivery.message_id, now=clock.now())
             meters.mail_sent(seconds)
             logger.info("mail sent", message=delivery.message_id, milliseconds=round(seconds * 1000, 1))
             sent += 1
+            hand.sent(delivery.message_id)
     hand.put_back()
     return Round(sent, is_full=True)
 
@@ -187,8 +229,9 @@ class Postman:
         self._thread.join(LEAVE_SECONDS)
         if self._thread.is_alive():
             logger.warning("a mail was left behind, its lease will end")
-            with self._app.app_context():
-                _guarded(self._hand.put_back, self._stop)
+        with self._app.app_context():
+            _guarded(self._hand.note, self._stop)
+            _guarded(self._hand.put_back, self._stop)
 
     def _run(self) -> None:
         transport = transport_for(self._settings)

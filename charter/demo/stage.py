@@ -112,7 +112,7 @@ class Stage:
         if is_lost:
             outbox.mark_failed(delivery.message_id, code="smtp-550", is_permanent=True, now=now)
         else:
-            outbox.mark_sent(delivery.message_id, now=now)
+            outbox.mark_sent([delivery.message_id], now=now)
 
     def _addressee(self, delivery: Delivery) -> int:
         waiting = self._awaiting[delivery.recipient]

@@ -126,16 +126,16 @@ def _close(message: Message, *, now: datetime) -> None:
 
 
 @operation
-def mark_sent(message_id: int, *, now: datetime) -> None:
-    """The mail server has taken it: address and values are wiped."""
-    db.session.connection().execute(_SENT, {"message_id": message_id, "moment": now, "nothing": {}})
+def mark_sent(message_ids: Sequence[int], *, now: datetime) -> None:
+    """The mail server has taken them: addresses and values are wiped."""
+    db.session.connection().execute(_SENT, {"message_ids": list(message_ids), "moment": now, "nothing": {}})
 
 
 _TABLE = cast("Table", Message.__table__)
-#: Every mail pays for this between two sendings: one statement, put together once.
+#: Sending waits for this: one statement, put together once.
 _SENT = (
     _TABLE.update()
-    .where(_TABLE.c.id == bindparam("message_id"), _TABLE.c.done_at.is_(None))
+    .where(_TABLE.c.id.in_(bindparam("message_ids", expanding=True)), _TABLE.c.done_at.is_(None))
     .values(
         done_at=bindparam("moment"),
         sent_at=bindparam("moment"),

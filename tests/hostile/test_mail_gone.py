@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from email.message import EmailMessage
 from typing import Any, ClassVar
@@ -117,8 +117,8 @@ def server(at: str, how: str) -> Iterator[int]:
             thread.join()
 
 
-def people_sign(app: Flask) -> None:
-    for place in range(PEOPLE):
+def people_sign(app: Flask, *, start: int = 0) -> None:
+    for place in range(start, start + PEOPLE):
         sign(app, address=f"p{place}@example.org")
 
 
@@ -266,14 +266,37 @@ def test_a_round_that_the_database_broke_off_costs_the_rest_no_lease(
     def gone(*_args: object, **_more: object) -> None:
         raise OperationalError("", {}, Exception())
 
-    with app.app_context(), monkeypatch.context() as patch:
-        patch.setattr(outbox, "mark_sent", gone)
-        with pytest.raises(OperationalError):
-            worker.deliver(config, transport, hand=hand)
     with app.app_context():
-        assert worker.deliver(config, transport, hand=hand).sent == PEOPLE - 1
-    # The first has left; whether that was noted is known when its lease ends.
-    assert [row.leased_until is None for row in messages(app)] == [False, True, True, True]
+        with monkeypatch.context() as patch:
+            patch.setattr(outbox, "mark_sent", gone)
+            with pytest.raises(OperationalError):
+                worker.deliver(config, transport, hand=hand)
+        # All have left, and the hand that knows it notes it as soon as it can: nobody gets a second one.
+        assert [row.sent_at is None for row in messages(app)] == [True] * PEOPLE
+        assert worker.deliver(config, transport, hand=hand).sent == 0
+    assert [row.sent_at is None for row in messages(app)] == [False] * PEOPLE
+
+
+def test_sent_mails_are_noted_in_groups_and_at_once_behind_a_slow_server(
+    app: Flask, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people_sign(app)
+    groups: list[list[int]] = []
+    mark_sent = outbox.mark_sent
+
+    def noted(message_ids: Sequence[int], **more: Any) -> None:
+        groups.append(list(message_ids))
+        mark_sent(message_ids, **more)
+
+    monkeypatch.setattr(outbox, "mark_sent", noted)
+    monkeypatch.setattr(worker, "NOTED_AT_ONCE", 3)
+    assert one_round(app).sent == PEOPLE
+    assert [len(group) for group in groups] == [3, PEOPLE - 3]
+    groups.clear()
+    people_sign(app, start=PEOPLE)
+    monkeypatch.setattr(worker, "NOTED_WITHIN_SECONDS", 0)
+    assert one_round(app).sent == PEOPLE
+    assert [len(group) for group in groups] == [1] * PEOPLE
 
 
 @pytest.mark.parametrize("engine_name", ["sqlite"])

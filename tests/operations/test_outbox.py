@@ -187,8 +187,8 @@ def test_a_mail_that_was_closed_meanwhile_stays_closed(app: Flask, clock: Clock)
     with app.app_context():
         for delivery in taken:
             outbox.mark_failed(delivery.message_id, code="timeout", is_permanent=False, now=now())
-            outbox.mark_sent(delivery.message_id, now=now())
-            outbox.mark_sent(10**6, now=now())
+            outbox.mark_sent([delivery.message_id], now=now())
+            outbox.mark_sent([10**6], now=now())
     assert [(one.done_at, one.sent_at, one.attempts) for one in messages(app)] == before
 
 
