@@ -30,7 +30,15 @@ def affiliations() -> tuple[ShippedAffiliation, ...]:
     organisations = affiliation.parse_organisations(_read("organisations.json"))
     affiliation.check_slugs(parties, organisations)
     listed = [
-        ShippedAffiliation(party.slug, "party", party.name, party.abbr, party.selectable, party.merged_into)
+        ShippedAffiliation(
+            party.slug,
+            "party",
+            party.name,
+            party.abbr,
+            party.selectable,
+            party.merged_into,
+            tuple((former.name, former.until) for former in party.former_names),
+        )
         for party in parties
     ]
     for one in organisations:

@@ -8,7 +8,7 @@ from alembic import context
 from sqlalchemy import Connection, inspect
 
 from charter import models
-from charter.models.base import Base, Instant, db, writing
+from charter.models.base import SEARCH_TABLES, Base, Instant, db, writing
 
 __all__ = ["models"]
 
@@ -23,6 +23,11 @@ def render_item(kind: str, item: Any, _context: Any) -> str | Literal[False]:
     if kind == "type" and isinstance(item, Instant):
         return "sa.DateTime(timezone=True)"
     return False
+
+
+def include_name(name: str | None, kind: str, _parents: Any) -> bool:
+    """Whether a model should describe it."""
+    return not (kind in {"table", "index"} and SEARCH_TABLES in (name or ""))
 
 
 def run() -> None:
@@ -59,9 +64,9 @@ def _run_on_sqlite(connection: Connection) -> None:
 
 
 def _triggers(connection: Connection) -> dict[str, str]:
-    """Name of each trigger → its table."""
-    found = connection.exec_driver_sql("SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger'")
-    return {str(name): str(table) for name, table in found}
+    """Name of each trigger → its table; those that keep the search index go with it, whatever table they hang on."""
+    found = connection.exec_driver_sql("SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'")
+    return {str(name): SEARCH_TABLES if SEARCH_TABLES in sql else str(table) for name, table, sql in found}
 
 
 def _check_triggers(before: dict[str, str], connection: Connection) -> None:
@@ -78,6 +83,7 @@ def _run_steps(connection: Connection) -> None:
         target_metadata=Base.metadata,
         render_as_batch=True,
         render_item=render_item,
+        include_name=include_name,
         compare_type=True,
         transactional_ddl=True,
     )

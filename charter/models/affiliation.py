@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, String
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from charter.models.base import Base, BigId
@@ -40,3 +41,4 @@ class Affiliation(Base):
     abbr: Mapped[dict[str, str] | None]
     is_selectable: Mapped[bool]  # a merged party stays for old entries but cannot be chosen
     merged_into: Mapped[str | None] = mapped_column(ForeignKey("affiliation.slug"))
+    former_names: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON)  # [{"name": {language: …}, "until": date}]

@@ -25,6 +25,9 @@ NAMING = {
     "pk": "pk_%(table_name)s",
 }
 
+#: Tables of the search index begin so: each engine has its own, made by a migration and kept by triggers, no model.
+SEARCH_TABLES = "registry_search"
+
 #: SQLite counts only an INTEGER PRIMARY KEY upwards by itself.
 BigId = BigInteger().with_variant(Integer(), "sqlite")
 

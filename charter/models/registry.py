@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from datetime import date
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, String
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from charter.models.base import Base, BigId
+
+#: Ordered by bytes, whatever the locale of the database: SQLite does so anyway.
+_BY_BYTES = String().with_variant(String(collation="C"), "postgresql")
+#: What a batch has to make findable yet: written by an older release, or brought back by a restore.
+UNINDEXED = "words IS NULL OR (ended_on IS NOT NULL AND words <> '')"
 
 
 class PublicEntry(Base):
@@ -21,6 +26,18 @@ class PublicEntry(Base):
         Index("ix_registry_entry_region", "region_code", "number"),
         Index("ix_registry_entry_kind", "kind", "number"),
         Index("ix_registry_entry_region_kind", "region_code", "kind", "number"),
+        Index("ix_registry_entry_affiliation", "affiliation_slug", "number"),
+        Index("ix_registry_entry_edition", "edition_slug", "number"),
+        Index("ix_registry_entry_sort", "sort_key", "number"),
+        Index("ix_registry_entry_region_sort", "region_code", "sort_key", "number"),
+        Index("ix_registry_entry_affiliation_sort", "affiliation_slug", "sort_key", "number"),
+        Index("ix_registry_entry_changed", "changed_revision", "number"),
+        Index(
+            "ix_registry_entry_unindexed",
+            "number",
+            sqlite_where=text(UNINDEXED),
+            postgresql_where=text(UNINDEXED),
+        ),
     )
 
     number: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
@@ -37,6 +54,13 @@ class PublicEntry(Base):
     signed_on: Mapped[date]
     ended_on: Mapped[date | None]
     ended_by: Mapped[str | None] = mapped_column(String(16))  # signatory | centre
+    # What it is found by, folded from what is shown and from nothing else: words and, behind `_`, filters. Triggers of
+    # the database keep its search index by this column. Empty once ended.
+    words: Mapped[str | None] = mapped_column(Text)
+    sort_key: Mapped[str | None] = mapped_column(
+        _BY_BYTES
+    )  # Kazakh alphabetical order of the name shown; NULL once ended
+    changed_revision: Mapped[int | None] = mapped_column(BigInteger)  # the `public_revision` of its last change
 
 
 class RegionCount(Base):
@@ -50,3 +74,46 @@ class RegionCount(Base):
     unlisted: Mapped[int] = mapped_column(default=0)
     withdrawn: Mapped[int] = mapped_column(default=0)
     revoked: Mapped[int] = mapped_column(default=0)
+
+
+class AffiliationCount(Base):
+    """How many entries show this affiliation now, by region and kind. Kept by the batch."""
+
+    __tablename__ = "affiliation_count"
+
+    affiliation_slug: Mapped[str] = mapped_column(String(64), primary_key=True)
+    region_code: Mapped[str] = mapped_column(ForeignKey("region.code"), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    listed: Mapped[int] = mapped_column(default=0)
+
+
+class DayCount(Base):
+    """How many entries bear this date of signing, whatever became of them. Kept by the batch."""
+
+    __tablename__ = "day_count"
+    __table_args__ = (Index("ix_day_count_region", "region_code", "signed_on"),)
+
+    signed_on: Mapped[date] = mapped_column(primary_key=True)
+    region_code: Mapped[str] = mapped_column(ForeignKey("region.code"), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    signed: Mapped[int] = mapped_column(default=0)
+
+
+class DaySpan(Base):
+    """The lowest and highest registry number that bears this date of signing: a filter by date reads no others."""
+
+    __tablename__ = "day_span"
+
+    signed_on: Mapped[date] = mapped_column(primary_key=True)
+    first_number: Mapped[int] = mapped_column(BigInteger)
+    last_number: Mapped[int] = mapped_column(BigInteger)
+
+
+class RegistryWord(Base):
+    """A folded word that entries are found by, as long as one of them is shown: for near spellings."""
+
+    __tablename__ = "registry_word"
+
+    word: Mapped[str] = mapped_column(_BY_BYTES, primary_key=True)
+    skeleton: Mapped[str] = mapped_column(String, index=True)
+    entries: Mapped[int] = mapped_column(default=0)

@@ -1,27 +1,108 @@
-"""Steps of a publication batch: leaves are appended, an entry is built or ends, counters move."""
+"""Steps of a publication batch: leaves are appended, an entry is built, found, replaced or ends, counters move."""
 
 from __future__ import annotations
 
 import secrets
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, text, update
 
+from charter.domain.alphabet import sort_key
 from charter.domain.calendar import local_date
+from charter.domain.fold import fold, skeleton
 from charter.domain.signature import Display
 from charter.models.base import db
 from charter.models.log import LogBatch, LogLeaf
-from charter.models.registry import PublicEntry, RegionCount
+from charter.models.registry import (
+    UNINDEXED,
+    AffiliationCount,
+    DayCount,
+    DaySpan,
+    PublicEntry,
+    RegionCount,
+    RegistryWord,
+)
 from charter.models.signature import Signature
+from charter.operations import figures
 from charter.operations.steps import get_affiliation
 from charter.operations.unit import insert_if_absent
 from charter.tlog import leaf as leaves
 from charter.tlog.record import SALT_BYTES, encode_record
 
-#: (region, kind) → column → change
-Counts = dict[tuple[str, str], Counter[str]]
+#: The first character of a word that is a filter and nobody's name.
+FILTER = "_"
+
+
+@dataclass
+class Changes:
+    """What one batch changes on the public side beside its entries. revision: the batch's."""
+
+    revision: int
+    regions: defaultdict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    affiliations: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # (slug, region, kind)
+    days: Counter[tuple[date, str, str]] = field(default_factory=Counter)  # (signed_on, region, kind)
+    spans: dict[date, tuple[int, int]] = field(default_factory=dict)  # signed_on → lowest and highest number
+    words: Counter[str] = field(default_factory=Counter)
+    has_losses: bool = False  # words were taken out of the search index
+
+    def gain(self, row: PublicEntry) -> None:
+        """`row` enters the totals, and is found from now on."""
+        self.regions[row.region_code, row.kind][_shown_as(row)] += 1
+        self.index(row)
+
+    def index(self, row: PublicEntry) -> None:
+        """Makes a live entry findable, by what is shown and nothing else, and counts its day and affiliation."""
+        row.words = " ".join((*_names_of(row), *filters_of(row)))
+        row.sort_key = sort_key(row.name)
+        row.changed_revision = self.revision
+        self.days[row.signed_on, row.region_code, row.kind] += 1
+        self.widen(row)
+        if row.affiliation_slug is not None:
+            self.affiliations[row.affiliation_slug, row.region_code, row.kind] += 1
+        self.words.update(_names_of(row))
+
+    def lose(self, row: PublicEntry) -> None:
+        """`row` leaves the totals and is no longer found; it is still as it was."""
+        self.regions[row.region_code, row.kind][_shown_as(row)] -= 1
+        self.forget(row)
+
+    def forget(self, row: PublicEntry) -> None:
+        """Takes back what `index` did, by the words that were stored: details may be gone already."""
+        if row.words is None:
+            # An older release wrote it: it was never counted here.
+            return
+        words = row.words.split()
+        self.has_losses = True
+        self.words.subtract(word for word in words if not word.startswith(FILTER))
+        slug = next((word[2:] for word in words if word.startswith(_AFFILIATION)), None)
+        if slug is not None:
+            self.affiliations[slug, row.region_code, row.kind] -= 1
+        row.words = ""
+        row.sort_key = None
+        row.changed_revision = self.revision
+
+    def widen(self, row: PublicEntry) -> None:
+        """The numbers that bear its date reach as far as its own."""
+        low, high = self.spans.get(row.signed_on, (row.number, row.number))
+        self.spans[row.signed_on] = min(low, row.number), max(high, row.number)
+
+
+_REGION, _KIND, _AFFILIATION = "_r", "_k", "_a"
+
+
+def filters_of(row: PublicEntry) -> tuple[str, ...]:
+    """The words that stand for the filters an entry passes: they never equal a folded word."""
+    found = (f"{_REGION}{row.region_code.lower()}", f"{_KIND}{row.kind}")
+    return found if row.affiliation_slug is None else (*found, f"{_AFFILIATION}{row.affiliation_slug}")
+
+
+def _names_of(row: PublicEntry) -> tuple[str, ...]:
+    return fold(f"{row.name or ''} {row.affiliation_name or ''}")
+
 
 #: Leaves read at once on the way back to the last number.
 _LEAVES_AT_ONCE = 500
@@ -35,6 +116,7 @@ def append_batch(*, revision: int, at: datetime, first_index: int, data: Sequenc
         LogLeaf(index=first_index + place, data=leaf, hash=leaves.hash_leaf(leaf), revision=revision)
         for place, leaf in enumerate(data)
     )
+    figures.count_batch(data, first_index=first_index, at=at)
 
 
 def build_entry(signature: Signature, *, number: int, rev: int) -> tuple[PublicEntry, bytes]:
@@ -75,46 +157,113 @@ def build_entry(signature: Signature, *, number: int, rev: int) -> tuple[PublicE
     return row, line
 
 
-def count_entry(row: PublicEntry, counts: Counts) -> None:
-    """A new entry enters the totals of its region."""
-    counts[row.region_code, row.kind][_shown_as(row)] += 1
+def count_entry(row: PublicEntry, changes: Changes) -> None:
+    """A new entry enters the registry."""
+    changes.gain(row)
 
 
-def replace_entry(row: PublicEntry, fresh: PublicEntry, *, counts: Counts) -> None:
+def replace_entry(row: PublicEntry, fresh: PublicEntry, *, changes: Changes) -> None:
     """A later revision takes the place of a live one."""
-    counts[row.region_code, row.kind][_shown_as(row)] -= 1
+    was_counted = row.words is not None
+    changes.lose(row)
+    if was_counted:
+        changes.days[row.signed_on, row.region_code, row.kind] -= 1
     for column in PublicEntry.__table__.columns.keys():  # noqa: SIM118 - not a mapping
         if column not in {"number", "entry"}:
             setattr(row, column, getattr(fresh, column))
-    count_entry(row, counts)
+    changes.gain(row)
 
 
-def end_entry(row: PublicEntry, *, by: str, at: datetime, counts: Counts) -> None:
+def end_entry(row: PublicEntry, *, by: str, at: datetime, changes: Changes) -> None:
     """Destroys what names the person; number, region and dates stay. by: signatory | centre."""
-    change = counts[row.region_code, row.kind]
-    change[_shown_as(row)] -= 1
-    change["withdrawn" if by == "signatory" else "revoked"] += 1
+    if row.words is None:
+        # Its day counts for good, and an older release did not count it.
+        changes.index(row)
+    changes.lose(row)
+    changes.regions[row.region_code, row.kind]["withdrawn" if by == "signatory" else "revoked"] += 1
     row.line = row.name = row.affiliation_slug = row.affiliation_name = None
     row.ended_on = local_date(at)
     row.ended_by = by
 
 
-def move_counters(counts: Mapping[tuple[str, str], Counter[str]]) -> None:
+def unindexed_entries(limit: int) -> Sequence[PublicEntry]:
+    """Entries that an older release wrote or ended, or that a backup brought: one look into a small index."""
+    query = select(PublicEntry).where(text(UNINDEXED)).order_by(PublicEntry.number).limit(limit)
+    return db.session.scalars(query).all()
+
+
+def make_findable(rows: Sequence[PublicEntry], changes: Changes) -> None:
+    """Does for them what their own batch would have done today."""
+    for row in rows:
+        if row.ended_on is None:
+            changes.index(row)
+            continue
+        if row.words is None:
+            # It ended unseen: of its signing the day alone is left.
+            changes.days[row.signed_on, row.region_code, row.kind] += 1
+            changes.widen(row)
+            row.words = ""
+        changes.forget(row)
+
+
+def move_counters(changes: Changes) -> None:
     """Writes what was gathered."""
-    changes = {place: change for place, change in counts.items() if any(change.values())}
-    insert_if_absent(
-        RegionCount,
-        [
-            {"region_code": region, "kind": kind, "listed": 0, "unlisted": 0, "withdrawn": 0, "revoked": 0}
-            for region, kind in changes
-        ],
+    _add(RegionCount, ("region_code", "kind"), changes.regions)
+    _add(
+        AffiliationCount,
+        ("affiliation_slug", "region_code", "kind"),
+        {place: {"listed": change} for place, change in changes.affiliations.items()},
     )
-    for (region, kind), change in sorted(changes.items()):
+    _add(
+        DayCount,
+        ("signed_on", "region_code", "kind"),
+        {place: {"signed": change} for place, change in changes.days.items()},
+    )
+    figures.count_months(changes.days)
+    _widen_spans(changes.spans)
+    _move_words(changes.words)
+
+
+def _add(model: type[Any], keys: tuple[str, ...], changes: Mapping[Any, Mapping[str, int]]) -> None:
+    """Adds differences to counters, in one order, so that no two batches could wait in a circle."""
+    moved = {place: change for place, change in changes.items() if any(change.values())}
+    if not moved:
+        return
+    counters = [name for name in model.__table__.columns.keys() if name not in keys]  # noqa: SIM118 - not a mapping
+    zero = dict.fromkeys(counters, 0)
+    insert_if_absent(model, [dict(zip(keys, place, strict=True)) | zero for place in moved])
+    for place, change in sorted(moved.items(), key=lambda one: one[0]):
+        at = dict(zip(keys, place, strict=True))
         db.session.execute(
-            update(RegionCount)
-            .where(RegionCount.region_code == region, RegionCount.kind == kind)
-            .values({column: getattr(RegionCount, column) + difference for column, difference in change.items()})
+            update(model)
+            .filter_by(**at)
+            .values({name: getattr(model, name) + difference for name, difference in change.items()}),
+            execution_options={"synchronize_session": False},
         )
+
+
+def _widen_spans(spans: Mapping[date, tuple[int, int]]) -> None:
+    known = {row.signed_on: row for row in db.session.scalars(select(DaySpan).where(DaySpan.signed_on.in_(spans)))}
+    for day, (low, high) in spans.items():
+        row = known.get(day)
+        if row is None:
+            db.session.add(DaySpan(signed_on=day, first_number=low, last_number=high))
+        else:
+            row.first_number, row.last_number = min(row.first_number, low), max(row.last_number, high)
+
+
+def _move_words(words: Mapping[str, int]) -> None:
+    """A word that nobody is shown by any more leaves the table: it might be a name."""
+    moved = {word: change for word, change in sorted(words.items()) if change}
+    insert_if_absent(RegistryWord, [{"word": word, "skeleton": skeleton(word), "entries": 0} for word in moved])
+    gone = []
+    for row in db.session.scalars(select(RegistryWord).where(RegistryWord.word.in_(moved))):
+        row.entries += moved[row.word]
+        if row.entries <= 0:
+            gone.append(row.word)
+    db.session.flush()
+    if gone:
+        db.session.execute(delete(RegistryWord).where(RegistryWord.word.in_(gone)))
 
 
 def numbers_given() -> int:

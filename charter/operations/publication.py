@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,13 +16,15 @@ from charter.models.moments import has_come
 from charter.models.registry import PublicEntry
 from charter.models.signature import Link, Signature
 from charter.operations.public_side import (
-    Counts,
+    Changes,
     append_batch,
     build_entry,
     count_entry,
     end_entry,
+    make_findable,
     move_counters,
     numbers_given,
+    unindexed_entries,
 )
 from charter.operations.steps import add_event, queue_message
 from charter.operations.unit import lock, operation
@@ -36,11 +37,15 @@ MOST_EVENTS = 1000
 
 @dataclass(frozen=True)
 class BatchResult:
-    """revision: the new public_revision. leaf_count: leaves appended. is_full: more events may be waiting."""
+    """revision: the new public_revision. leaf_count: leaves appended. is_full: more events may be waiting.
+
+    has_losses: somebody is no longer found by words that were in the search index.
+    """
 
     revision: int
     leaf_count: int
     is_full: bool
+    has_losses: bool
 
 
 @dataclass
@@ -50,7 +55,7 @@ class _Batch:
     at: datetime
     revision: int
     leaves: list[bytes]
-    counts: Counts
+    changes: Changes
     last_number: int | None = None
 
     def append(self, kind: str, **values: object) -> None:
@@ -72,23 +77,26 @@ def publish_batch(*, now: datetime) -> BatchResult | None:
     """
     lock("publisher", "one")
     events, is_full = _take_events(now)
-    if not events:
+    unindexed = unindexed_entries(MOST_EVENTS)
+    if not events and not unindexed:
         return None
     last = db.session.scalars(select(LogBatch).order_by(LogBatch.revision.desc()).limit(1)).first()
     at = now.replace(microsecond=0)
-    batch = _Batch(
-        at=at if last is None else max(at, last.at),
-        revision=1 if last is None else last.revision + 1,
-        leaves=[],
-        counts=defaultdict(Counter),
-    )
+    revision = 1 if last is None else last.revision + 1
+    batch = _Batch(at=at if last is None else max(at, last.at), revision=revision, leaves=[], changes=Changes(revision))
+    make_findable(unindexed, batch.changes)
     _apply(events, batch, now=now)
     first_index = 0 if last is None else last.tree_size
     append_batch(revision=batch.revision, at=batch.at, first_index=first_index, data=batch.leaves)
-    move_counters(batch.counts)
+    move_counters(batch.changes)
     for event in events:
         db.session.delete(event)
-    return BatchResult(batch.revision, len(batch.leaves), is_full=is_full)
+    return BatchResult(
+        batch.revision,
+        len(batch.leaves),
+        is_full=is_full or len(unindexed) == MOST_EVENTS,
+        has_losses=batch.changes.has_losses,
+    )
 
 
 def _take_events(now: datetime) -> tuple[Sequence[LogEvent], bool]:
@@ -133,7 +141,7 @@ def _apply(events: Sequence[LogEvent], batch: _Batch, *, now: datetime) -> None:
             batch.append("withdraw", **event.values)
             row = public.get(str(event.values["entry"]))
             if row is not None and row.ended_on is None:
-                end_entry(row, by="signatory", at=batch.at, counts=batch.counts)
+                end_entry(row, by="signatory", at=batch.at, changes=batch.changes)
         elif event.kind != "refresh":
             batch.append(event.kind, **event.values)
 
@@ -143,7 +151,7 @@ def _publish(signature: Signature, link: Link | None, batch: _Batch, *, now: dat
     row, line = build_entry(signature, number=number, rev=1)
     db.session.add(row)
     batch.append("publish", commit=commitment(line), entry=signature.entry, rev=1)
-    count_entry(row, batch.counts)
+    count_entry(row, batch.changes)
     signature.number = number
     before = signature.move(Move.PUBLISH)
     add_event(signature, Move.PUBLISH, before=before, actor=Actor.SERVICE, now=now)

@@ -6,9 +6,8 @@ knows is one rule for each kind; a signature that it does not know is lost, and 
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 
 from sqlalchemy import delete, select
@@ -22,7 +21,7 @@ from charter.models.registry import PublicEntry
 from charter.models.signature import Signature
 from charter.models.staff import StaffSession
 from charter.operations.public_side import (
-    Counts,
+    Changes,
     append_batch,
     build_entry,
     count_entry,
@@ -65,7 +64,7 @@ class _Replay:
     key: bytes
     signatures: dict[str, Signature]
     public: dict[str, PublicEntry]
-    counts: Counts = field(default_factory=lambda: defaultdict(Counter))
+    changes: Changes
     last_number: int | None = None
 
     def take_number(self) -> int:
@@ -91,6 +90,7 @@ def replay(batch: Batch, *, key: bytes, now: datetime) -> bool:
     found = [leaves.decode(data) for data in batch.leaves]
     entries = {str(values["entry"]) for _, values in found if "entry" in values}
     again = _Replay(
+        changes=Changes(closing.revision),
         at=closing.at,
         now=now,
         key=key,
@@ -104,7 +104,7 @@ def replay(batch: Batch, *, key: bytes, now: datetime) -> bool:
     for kind, values in found:
         RULES[kind](again, values)
     append_batch(revision=closing.revision, at=closing.at, first_index=batch.first_index, data=batch.leaves)
-    move_counters(again.counts)
+    move_counters(again.changes)
     return True
 
 
@@ -160,7 +160,7 @@ def _publish(again: _Replay, values: Mapping[str, object]) -> None:
     row, line = build_entry(signature, number=number, rev=_next_rev(values))
     db.session.add(row)
     again.public[signature.entry] = row
-    count_entry(row, again.counts)
+    count_entry(row, again.changes)
     signature.number = number
     before = _moved(signature, Move.PUBLISH)
     add_event(signature, Move.PUBLISH, before=before, actor=Actor.SERVICE, now=again.at)
@@ -176,7 +176,7 @@ def _correct(again: _Replay, values: Mapping[str, object]) -> None:
     if signature is None or row is None or row.ended_on is not None:
         return
     fresh, line = build_entry(signature, number=row.number, rev=_next_rev(values))
-    replace_entry(row, fresh, counts=again.counts)
+    replace_entry(row, fresh, changes=again.changes)
     _queue_correction(signature, line, rev=row.rev, at=again.at)
 
 
@@ -208,7 +208,7 @@ def _withdraw(again: _Replay, values: Mapping[str, object]) -> None:
         cancel_log_events(signature, *RULES)
     row = again.public.get(str(values["entry"]))
     if row is not None and row.ended_on is None:
-        end_entry(row, by="signatory", at=again.at, counts=again.counts)
+        end_entry(row, by="signatory", at=again.at, changes=again.changes)
 
 
 #: A kind without a rule would bring back half of what happened: a test asks for one of every kind of leaf.

@@ -24,7 +24,8 @@ from charter.tlog import leaf
 class ShippedAffiliation:
     """A party, organisation or mission as it comes with the service.
 
-    type: party | organisation | mission. name, abbr: language → words. merged_into: slug.
+    type: party | organisation | mission. name, abbr: language → words. merged_into: slug. former_names: the name by
+    language, and until when it was borne: YYYY-MM-DD or less.
     """
 
     slug: str
@@ -33,6 +34,7 @@ class ShippedAffiliation:
     abbr: Mapping[str, str] | None
     is_selectable: bool
     merged_into: str | None
+    former_names: Sequence[tuple[Mapping[str, str], str]] = ()
 
 
 @operation
@@ -97,6 +99,7 @@ def _load_affiliations(affiliations: Sequence[ShippedAffiliation]) -> bool:
             "abbr": dict(shipped.abbr) if shipped.abbr else None,
             "is_selectable": shipped.is_selectable,
             "merged_into": shipped.merged_into,
+            "former_names": [{"name": dict(name), "until": until} for name, until in shipped.former_names],
         }
         row = known.get(shipped.slug)
         if row is None:

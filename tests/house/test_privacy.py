@@ -27,7 +27,7 @@ ONE_ENGINE = pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 PUBLIC: dict[str, tuple[set[str], set[str]]] = {
     "Full name and short form": ({"name", "display"}, {"name", "display"}),
     "Kind of observer": ({"kind"}, {"kind"}),
-    "Party, organisation or mission": ({"affiliation_name"}, {"affiliation", "affiliation_name"}),
+    "Party, organisation or mission": ({"affiliation", "affiliation_name"}, {"affiliation", "affiliation_name"}),
     "Region where you observe": ({"region"}, {"region"}),
     "Date of confirmation, edition of the Charter, number and permanent address of the entry": (
         {"signed_on", "edition", "number", "entry"},
@@ -85,8 +85,10 @@ def test_a_record_line_has_exactly_these_keys() -> None:
 def test_what_is_kept_beside_an_entry_is_public_too() -> None:
     listed = set().union(*(of_entry for of_entry, _ in PUBLIC.values())) | AFTER_WITHDRAWAL
     columns = {column.name for column in Base.metadata.tables[PublicEntry.__tablename__].columns}
-    renamed = {"region_code": "region", "edition_slug": "edition", "affiliation_slug": "affiliation_name"}
-    assert {renamed.get(name, name) for name in columns} - {"line", "rev"} == listed
+    renamed = {"region_code": "region", "edition_slug": "edition", "affiliation_slug": "affiliation"}
+    # Made of what is listed, and of nothing else: what it is found and ordered by, and when it last changed.
+    made = {"line", "rev", "words", "sort_key", "changed_revision"}
+    assert {renamed.get(name, name) for name in columns} - made == listed
 
 
 @ONE_ENGINE

@@ -15,6 +15,7 @@ from charter import migrating
 from charter.domain.signature import State
 from charter.models.base import Base, db
 from charter.queries import schema
+from tests.house.test_migrations import is_described
 from tests.migrations.released import APPEND_ONLY, FOLDER, RELEASES, content, kept, load, writable
 from tests.pages import Browser, Page
 from tests.people import Desk, Observer, work
@@ -63,7 +64,8 @@ def test_a_release_with_data_goes_up_down_and_up_again_and_lives_on(
         if direction == "down":
             assert content(app) == before
     with app.app_context(), db.engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        opts = {"compare_type": True, "compare_server_default": True, "include_name": is_described}
+        context = MigrationContext.configure(connection, opts=opts)
         assert compare_metadata(context, Base.metadata) == []
         assert migrating.standing() == schema.OK
     _one_more_signature(app, clock)

@@ -131,6 +131,9 @@ def test_further_behind_is_not_ready() -> None:
 @pytest.mark.parametrize("release", RELEASES)
 def test_old_code_that_is_told_to_prepare_leaves_a_newer_schema_alone(empty_app: Flask, release: str) -> None:
     load(empty_app, release)
+    # A newer schema has all that this code knows, and more.
+    with empty_app.app_context():
+        upgrade()
     with empty_app.app_context(), writing(), db.engine.connect() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
         connection.commit()

@@ -91,7 +91,7 @@ def test_a_batch_raises_the_revision_by_one_whatever_is_in_it(app: Flask, clock:
     for place in range(3):
         confirmed(app, address=f"p{place}@example.org")
     result = publish(app)
-    assert result == publication.BatchResult(revision=2, leaf_count=3, is_full=False)
+    assert result == publication.BatchResult(revision=2, leaf_count=3, is_full=False, has_losses=False)
     assert publish(app) is None
     assert [(batch.revision, batch.tree_size) for batch in batches(app)] == [(1, 1), (2, 4)]
     with app.app_context():
@@ -104,7 +104,7 @@ def test_a_change_without_a_leaf_raises_the_revision_too(app: Flask, clock: Cloc
     with app.app_context(), writing():
         db.session.add(LogEvent(kind="refresh", values={}, effective_at=now()))
         db.session.commit()
-    assert publish(app) == publication.BatchResult(revision=2, leaf_count=0, is_full=False)
+    assert publish(app) == publication.BatchResult(revision=2, leaf_count=0, is_full=False, has_losses=False)
     assert len(leaves(app)) == 1
 
 

@@ -1,0 +1,259 @@
+"""The search index as each engine has it: which entries hold these words, in order, reading little however many do.
+
+SQLite: an FTS5 table (`registry_search`). It reads exact words and the beginnings it has stored one hit after the
+other, but merges whole lists for longer beginnings, so those are asked for as the words that begin so.
+PostgreSQL: for each word its list of numbers (`registry_search_term`), newest first without sorting, and an inverted
+index over all words of an entry, which is right where few entries hold them together. Where every word is common, the
+list of the rarest is followed for a while; how many of it fit tells which way is shorter.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    CTE,
+    BigInteger,
+    Column,
+    ColumnElement,
+    Select,
+    Text,
+    any_,
+    bindparam,
+    column,
+    func,
+    literal,
+    select,
+    table,
+    text,
+    true,
+)
+from sqlalchemy.sql.visitors import replacement_traverse
+
+from charter.domain.selection import Selection, Word
+from charter.models.base import db
+from charter.models.registry import PublicEntry, RegistryWord
+
+_ENTRY = PublicEntry.__table__.c
+_TERMS = table("registry_search_term", column("term"), column("number"))
+_FTS = table("registry_search", column("registry_search"), column("rowid"))
+#: Beginnings of these lengths are lists of their own: in FTS5 up to the longest; on PostgreSQL a shorter one than the
+#: shortest is looked for as a whole word.
+FTS_LONGEST = 5
+SHORTEST, LONGEST = 2, 3
+#: Longer beginnings become so many exact words at most; of more, FTS5 merges their lists.
+_FTS_WORDS = 64
+_MOST_WORDS = 500
+#: A word of so many entries is rare: the inverted index finds no more than that.
+RARE = 1000
+#: So many entries of a common word are looked at before the shorter way is chosen.
+WALKED = 1500
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which part of the hits is wanted. bounds: such as ("<", 17), on the number. filters: conditions on the entry."""
+
+    limit: int
+    is_descending: bool = True
+    bounds: Sequence[tuple[str, int]] = ()
+    filters: Sequence[ColumnElement[bool]] = ()
+
+    def within(self, number: ColumnElement[int]) -> list[ColumnElement[bool]]:
+        """The bounds."""
+        return [number.op(sign, is_comparison=True)(value) for sign, value in self.bounds]
+
+    def cut(self, query: Select[int], number: ColumnElement[int]) -> Select[int]:
+        """In order, no more than wanted."""
+        return query.order_by(number.desc() if self.is_descending else number).limit(self.limit)
+
+
+def is_sqlite() -> bool:
+    """Which of the two this request reads from."""
+    return db.session.get_bind().dialect.name == "sqlite"
+
+
+def filters_in_index(selection: Selection) -> tuple[str, ...]:
+    """The filters that the index knows as words: those that leave few entries."""
+    found = []
+    if selection.region is not None:
+        found.append(f"_r{selection.region.lower()}")
+    if selection.affiliation is not None:
+        found.append(f"_a{selection.affiliation}")
+    return tuple(found)
+
+
+def find_numbers(selection: Selection, part: Part) -> list[int]:
+    """Numbers of the entries that hold all words and pass what `filters_in_index` and `part` say, in order."""
+    if is_sqlite():
+        query = _sqlite(selection, part)
+        return [] if query is None else list(db.session.scalars(query))
+    if len(selection.words) == 1 and not filters_in_index(selection) and not part.filters:
+        listed = _list_of(selection.words[0], part)
+        if listed is not None:
+            return list(db.session.scalars(listed))
+    return _on_postgresql(selection, part)
+
+
+def among(numbers: Sequence[int]) -> ColumnElement[bool]:
+    """Entries of these numbers, as one value whatever their count: the statement stays the same."""
+    if is_sqlite():
+        value: ColumnElement[int] = column("value")
+        listed = select(value).select_from(func.json_each(json.dumps(list(numbers))).table_valued("value"))
+        return PublicEntry.number.in_(listed)
+    return PublicEntry.number == any_(bindparam(None, list(numbers), type_=ARRAY(BigInteger)))
+
+
+def holds(selection: Selection, *, apart_from: Word | None = None) -> list[ColumnElement[bool]]:
+    """The same question to a row that is being read anyway."""
+    padded = literal(" ") + PublicEntry.words + literal(" ")
+    place = func.instr if is_sqlite() else func.strpos
+    asked = [f" {word.text} " if _is_whole(word) else f" {word.text}" for word in selection.words if word != apart_from]
+    return [place(padded, one) > 0 for one in (*asked, *(f" {word} " for word in filters_in_index(selection)))]
+
+
+def _is_whole(word: Word) -> bool:
+    """Whether it is looked for as it stands: asked so, or too short for the engine."""
+    return word.is_whole or (len(word.text) < SHORTEST and not is_sqlite())
+
+
+def _beginning(word: Word, limit: int) -> Select[str]:
+    """The words shown that begin so."""
+    behind = word.text[:-1] + chr(ord(word.text[-1]) + 1)
+    return (
+        select(RegistryWord.word)
+        .where(RegistryWord.word >= word.text, RegistryWord.word < behind)
+        .order_by(RegistryWord.word)
+        .limit(limit)
+    )
+
+
+# ── SQLite ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _sqlite(selection: Selection, part: Part) -> Select[int] | None:
+    asked = []
+    for word in selection.words:
+        if word.is_whole:
+            asked.append(f'"{word.text}"')
+        elif len(word.text) <= FTS_LONGEST:
+            asked.append(f'"{word.text}" *')
+        else:
+            exact = db.session.scalars(_beginning(word, _FTS_WORDS + 1)).all()
+            if not exact:
+                return None
+            is_few = len(exact) <= _FTS_WORDS
+            asked.append("(" + " OR ".join(f'"{one}"' for one in exact) + ")" if is_few else f'"{word.text}" *')
+    match = " AND ".join((*asked, *(f'"{word}"' for word in filters_in_index(selection))))
+    number = _FTS.c.rowid
+    # One hit after the other, in order, each with its entry where that has to be asked.
+    source = _FTS.join(PublicEntry, PublicEntry.number == number) if part.filters else _FTS
+    query = select(number.label("number")).select_from(source)
+    query = query.where(_FTS.c.registry_search.op("MATCH")(match), *part.within(number), *part.filters)
+    return part.cut(query, number)
+
+
+# ── PostgreSQL ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _list_of(word: Word, part: Part) -> Select[int] | None:
+    """The entries of one word, read in order; None for a beginning of too many different words."""
+    number = _TERMS.c.number
+    query = select(number.label("number")).where(*part.within(number))
+    if _is_whole(word):
+        return part.cut(query.where(_TERMS.c.term == word.text), number)
+    if len(word.text) <= LONGEST:
+        return part.cut(query.where(_TERMS.c.term == f"^{word.text}"), number)
+    # A list for each word that begins so, as many of each as are wanted of all.
+    exact = db.session.scalars(_beginning(word, _MOST_WORDS + 1)).all()
+    if len(exact) > _MOST_WORDS:
+        return None
+    words = (
+        func.unnest(bindparam(None, list(exact), type_=ARRAY(Text))).table_valued("word").render_derived("beginning")
+    )
+    first = part.cut(query.where(_TERMS.c.term == words.c.word), number).lateral("first")
+    found = select(first.c.number.label("number")).select_from(words.join(first, true())).distinct()
+    return part.cut(found, first.c.number)
+
+
+def _on_postgresql(selection: Selection, part: Part) -> list[int]:
+    frequency = {word: _frequency(word) for word in selection.words}
+    rarest = min(selection.words, key=lambda word: frequency[word])
+    if frequency[rarest] > RARE:
+        walked = _follow(selection, rarest, part, WALKED)
+        if walked is not None and len(walked) < part.limit:
+            needed = _further(len(walked), frequency[rarest], part.limit)
+            walked = _follow(selection, rarest, part, needed) if needed else None
+        if walked is not None and len(walked) == part.limit:
+            return walked
+    return list(db.session.scalars(_inverted(selection, part)))
+
+
+def _further(found: int, frequency: int, limit: int) -> int:
+    """How far to follow a list of which WALKED entries held `found`; 0 if the inverted index is the shorter way.
+
+    Following costs limit / density, the inverted index as much as there are hits: density * frequency.
+    """
+    density = found / WALKED
+    return int(1.5 * limit / density) if density and limit / density < density * frequency else 0
+
+
+def _follow(selection: Selection, rarest: Word, part: Part, length: int) -> list[int] | None:
+    """Who fits of the first `length` entries of the rarest word; None where there is no list to follow."""
+    listed = _list_of(rarest, replace(part, filters=(), limit=length))
+    if listed is None:
+        return None
+    walk = listed.subquery("walk")
+    query = (
+        select(walk.c.number.label("number"))
+        .select_from(walk.join(PublicEntry, PublicEntry.number == walk.c.number))
+        .where(*holds(selection, apart_from=rarest), *part.filters)
+    )
+    return list(db.session.scalars(part.cut(query, walk.c.number)))
+
+
+def _inverted(selection: Selection, part: Part) -> Select[int]:
+    """All entries that hold the words, then those wanted of them.
+
+    The words stand alone in a materialised part: with a bound, a filter or an order beside them the planner would
+    sometimes walk the table instead and take each row's words apart, above all in a plan that it keeps for every value
+    (the sixth time a connection asks).
+    """
+    terms = (*(_in_query(word) for word in selection.words), *(f"'{word}'" for word in filters_in_index(selection)))
+    words = func.array_to_tsvector(func.registry_search_terms(_ENTRY.words))
+    query = bindparam(None, " & ".join(terms)).op("::")(text("tsquery"))
+    columns = (_ENTRY.number, _ENTRY.kind, _ENTRY.edition_slug, _ENTRY.signed_on, _ENTRY.ended_on)
+    found = select(*columns).where(words.op("@@")(query)).cte("found").prefix_with("MATERIALIZED", dialect="postgresql")
+    filters = [_about(found, one) for one in part.filters]
+    number = found.c.number
+    return part.cut(select(number.label("number")).where(*part.within(number), *filters), number)
+
+
+def _about(found: CTE, condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """The same condition, asked of what was found."""
+
+    def replaced(element: Any, **_: Any) -> Any:
+        return found.c[element.name] if isinstance(element, Column) else None
+
+    return replacement_traverse(condition, {}, replaced)
+
+
+def _in_query(word: Word) -> str:
+    if _is_whole(word):
+        return f"'{word.text}'"
+    return f"'^{word.text}'" if len(word.text) <= LONGEST else f"'{word.text}':*"
+
+
+def _frequency(word: Word) -> int:
+    """About how many entries hold it: of very many words that begin so, the first are enough to call it common."""
+    if _is_whole(word):
+        query = select(RegistryWord.entries).where(RegistryWord.word == word.text)
+    else:
+        first = _beginning(word, _MOST_WORDS).with_only_columns(RegistryWord.entries).subquery("first")
+        query = select(first.c.entries)
+    counted = query.subquery("counted")
+    return int(db.session.execute(select(func.coalesce(func.sum(counted.c.entries), 0))).scalar_one())
