@@ -85,6 +85,7 @@ def test_from_the_home_page_at_a_desk_by_links_alone(centre: Centre, visit: Visi
     reader = visit(lang=lang, size=DESKTOP)
     reader.open(f"/{lang}/")
     reader.press("nav.nav a[href*=registry]")
+    reader.page.locator("form.filters summary").click()
     reader.page.locator("#region").select_option("shymkent")
     reader.page.locator("#kind").select_option("party")
     reader.press(f"form.filters {SUBMIT}")

@@ -113,9 +113,17 @@ def public_pages(gallery: Gallery, visit: Visit, lang: str) -> Iterator[Stop]:
         ("registry-filtered", "registry/?kind=party&region=almaty"),
         ("region", "registry/kyzylorda/"),
         ("region-empty", "registry/abai/"),
+        ("open-data", "open-data/"),
+        ("developers", "developers/"),
+        ("statistics", "statistics/"),
+        ("transparency", "transparency/"),
+        ("numbers", "registry/numbers/"),
+        ("numbers-block", "registry/numbers/1-100/"),
     ):
         visitor.open(f"/{lang}/{path}")
         yield name, visitor
+    visitor.open(f"/embed/{lang}/")
+    yield "counter", visitor
     for name, entry in (("entry", gallery.entry), ("entry-ended", gallery.ended)):
         visitor.open(entry.replace("/ru/", f"/{lang}/"))
         yield name, visitor
