@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import re
-import secrets
 import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec
 
 import structlog
-from flask import Flask, Response, abort, current_app, g, make_response, request
+from flask import Flask, Request, Response, abort, current_app, g, make_response, request
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from werkzeug.http import is_resource_modified
 from werkzeug.wrappers import Response as BaseResponse
 
-from charter.queries import registry, replica, schema
+from charter import logs
+from charter.i18n import DEFAULT
+from charter.queries import replica, schema
 from charter.settings import Settings
-from charter.web import kept, memory, outermost
+from charter.web import hot, kept, memory, outermost
 
 P = ParamSpec("P")
-logger = structlog.get_logger()
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -36,9 +36,10 @@ CONTENT_SECURITY_POLICY = "; ".join(
 )
 PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=(), interest-cohort=()"
 #: Pages may be kept by anyone for a few seconds and shown for a day while we are down.
-PUBLIC_CACHE = "public, max-age=5, stale-if-error=86400"
+KEEP_SECONDS = 5
 MOST_FIELDS = 100
-_REQUEST_ID = re.compile(r"[0-9A-Fa-f-]{8,64}")
+#: Views of public pages without names.
+_indexable: set[Callable[..., Any]] = set()
 
 
 def cookie_name(name: str, config: Settings) -> str:
@@ -73,41 +74,74 @@ def get_cookie(name: str) -> str | None:
     return request.cookies.get(cookie_name(name, current_app.config["CHARTER"]))
 
 
-def public_page(*, names: bool = False) -> Callable[[Callable[P, Any]], Callable[P, Response]]:
+def public_cache(keep_seconds: int = KEEP_SECONDS) -> str:
+    """What caches are told of a public page."""
+    return f"public, max-age={keep_seconds}, stale-if-error=86400"
+
+
+def public_page(
+    *, names: bool = False, spoken: str = "", keep_seconds: int = KEEP_SECONDS
+) -> Callable[[Callable[P, Any]], Callable[P, Response]]:
     """A page that everybody sees alike: answers 304 after one indexed row, sets no cookie, may be cached.
 
-    Without a database it comes from the process's memory, or not at all.
-    names: whether it shows people's names, which search engines must not keep.
+    What it shows may depend on its address, `public_revision` and settings, and on nothing else in the request: a
+    finished answer is kept and sent again (`web/memory.py`). Without a database it comes from there, or not at all.
+
+    names: whether it shows people's names, which search engines must not keep. spoken: for an answer that is the same
+    in all languages, a word that stands in its entity tag instead; an address that has neither language nor this
+    depends on what the browser asks for, and is not kept by us.
     """
+    cache = public_cache(keep_seconds)
 
     def decorate(view: Callable[P, Any]) -> Callable[P, Response]:
         @wraps(view)
         def run(*args: P.args, **kwargs: P.kwargs) -> Response:
+            if spoken:
+                g.lang = DEFAULT
             return memory.or_remembered(lambda: replica.read_public(lambda: answer(*args, **kwargs)), has_names=names)
 
         def answer(*args: P.args, **kwargs: P.kwargs) -> Response:
             kept.forget_as_of()
-            g.as_of = registry.find_as_of()
+            g.as_of = kept.find_as_of()
             revision = g.as_of.revision if g.as_of else 0
-            tag = f'"{revision}-{g.get("lang", "")}-{current_app.config["PAGES_DIGEST"]}"'
+            tag = f'"{revision}-{spoken or g.get("lang", "")}-{current_app.config["PAGES_DIGEST"]}"'
             if is_resource_modified(request.environ, etag=tag.strip('"')):
-                response = make_response(view(*args, **kwargs))
+                response = memory.again(tag) or make_response(view(*args, **kwargs))
             else:
                 response = Response(status=304)
             if response.status_code in {200, 304}:
                 response.headers["ETag"] = tag
-                response.headers["Cache-Control"] = PUBLIC_CACHE
+                response.headers["Cache-Control"] = cache
+                if not (spoken or g.get("is_language_addressed")):
+                    response.vary.add("Accept-Language")
             if names:
                 response.headers["X-Robots-Tag"] = "noindex"
             return response
 
+        if not names:
+            _indexable.add(run)
         return run
 
     return decorate
 
 
+def may_be_indexed(view: Callable[..., Any]) -> bool:
+    """Whether search engines may keep what this view shows: a public page without names."""
+    return view in _indexable
+
+
+class _Sessions(SecureCookieSessionInterface):
+    """Flask's own, which makes ready to check a signature even where no cookie was sent."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """An empty session for who has none yet."""
+        if self.get_cookie_name(app) not in request.cookies:
+            return self.session_class()
+        return super().open_session(app, request)
+
+
 def common(config: Settings) -> dict[str, str]:
-    """What every answer carries: pages, errors and static files alike."""
+    """What every answer carries, if it does not say otherwise itself: pages, errors and files alike."""
     headers = {
         "Content-Security-Policy": CONTENT_SECURITY_POLICY,
         "X-Content-Type-Options": "nosniff",
@@ -121,33 +155,15 @@ def common(config: Settings) -> dict[str, str]:
     return headers
 
 
-def for_static_files(config: Settings) -> Callable[[Any, str, str], None]:
-    """The same for files, which are answered before the application sees the request."""
-    kept = common(config)
-
-    def add(headers: Any, _path: str, _url: str) -> None:
-        for name, value in kept.items():
-            headers[name] = value
-
-    return add
-
-
 def _start() -> None:
     schema.begin_request()
     g.started = time.perf_counter()
-    g.request_id = _request_id()
+    config: Settings = current_app.config["CHARTER"]
+    g.request_id = hot.request_id(
+        request.headers.get("X-Request-Id", ""), is_behind_proxy=config.trusted_proxy_count > 0
+    )
     # Every line written for this request carries it, until `web/outermost.py` ends it.
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
-
-
-def _request_id() -> str:
-    """The proxy's, so that its lines and ours can be laid side by side; else our own.
-
-    Only where there is a proxy, and only what cannot be anything but an id: who sends the header may be anybody.
-    """
-    config: Settings = current_app.config["CHARTER"]
-    given = request.headers.get("X-Request-Id", "")
-    return given if config.trusted_proxy_count and _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
 
 
 def _limit_fields() -> None:
@@ -157,22 +173,18 @@ def _limit_fields() -> None:
 
 
 def _finish(response: Response) -> Response:
-    config: Settings = current_app.config["CHARTER"]
     headers = response.headers
-    for name, value in common(config).items():
-        headers[name] = value
     headers["X-Request-Id"] = g.get("request_id", "")
     if "Cache-Control" not in headers:
         headers["Cache-Control"] = "no-store"
         headers.setdefault("X-Robots-Tag", "noindex")
     # The endpoint, not the path: paths hold tokens and entries.
     request.environ[outermost.ENDPOINT] = request.endpoint
-    logger.info(
-        "request",
+    logs.request_answered(
         endpoint=request.endpoint,
         method=request.method,
         status=response.status_code,
-        milliseconds=round((time.perf_counter() - g.get("started", time.perf_counter())) * 1000, 1),
+        seconds=time.perf_counter() - g.get("started", time.perf_counter()),
         request_id=g.get("request_id"),
     )
     return response
@@ -181,6 +193,8 @@ def _finish(response: Response) -> Response:
 def init_app(app: Flask) -> None:
     """Every response passes here."""
     memory.init_app(app)
+    kept.init_app(app)
+    app.session_interface = _Sessions()
     app.before_request(_start)
     app.before_request(_limit_fields)
     app.after_request(_finish)

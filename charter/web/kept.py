@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from flask import current_app, request
+from flask import Flask, current_app, request
+from markupsafe import Markup
 
+from charter.i18n import current_language
 from charter.queries import registry
 from charter.queries.registry import AsOf
 
@@ -65,3 +67,29 @@ def last_known(*key: str) -> object | None:
     store: _Store = current_app.extensions.get("charter_kept", {})
     kept = store.get(key)
     return None if kept is None else kept[1]
+
+
+def held(*key: str, caller: Callable[[], Markup]) -> Markup:
+    """For templates, around a piece that changes with a batch only: rendered once for each and language.
+
+    key: as of `as_published`, with everything beside the language that the piece depends on. Where the page itself has
+    not asked for the batch it sees, such as one without a database, the piece is made anew.
+    """
+    if _AS_OF not in request.environ:
+        return caller()
+    return as_published("piece", current_language(), *key, make=caller)
+
+
+def fixed(*key: str, caller: Callable[[], Markup]) -> Markup:
+    """For templates, around a piece that never changes while the process runs: only words and addresses."""
+    store: dict[tuple[str, ...], Markup] = current_app.extensions.setdefault("charter_fixed", {})
+    whole = (current_language(), *key)
+    found = store.get(whole)
+    if found is None:
+        found = store[whole] = caller()
+    return found
+
+
+def init_app(app: Flask) -> None:
+    """For the templates."""
+    app.jinja_env.globals.update(held=held, fixed=fixed)
