@@ -1,0 +1,1 @@
+"""Tests of the mirror: the public side as files."""
