@@ -11,10 +11,11 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from benchmarks import applicants, load
+from benchmarks import applicants, entries, load
 from benchmarks.installation import Installation, Workshop
 from benchmarks.processes import BrokenRunError, Running, Weight
 
@@ -63,6 +64,16 @@ class Bench:
         """A fresh one."""
         with self.workshop.installation(engine) as made:
             yield made
+
+    def registry(self, engine: str, count: int) -> Installation:
+        """One with so many entries on the public side, shared by all measurements of this run: nobody changes it."""
+
+        def fill(made: Installation) -> None:
+            began = time.monotonic()
+            in_child(partial(entries.make, made, count), seconds=3600)
+            self.say(f"{engine}: {count:,} entries after {time.monotonic() - began:.0f} s")
+
+        return self.workshop.shared(engine, f"{count} entries", fill)
 
 
 def sign_order(made: Installation, port: int | list[int], **given: Any) -> load.Order:

@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from benchmarks import confirm, crash, mail_down, mail_rate, memory, replace, restore, sign, writers
+from benchmarks import (
+    confirm,
+    counters,
+    crash,
+    mail_down,
+    mail_rate,
+    memory,
+    mirror,
+    pages,
+    region_page,
+    replace,
+    restore,
+    search,
+    sign,
+    takeaway,
+    writers,
+)
 
 MEASUREMENTS: dict[str, ModuleType] = {
     "sign": sign,
@@ -15,5 +31,11 @@ MEASUREMENTS: dict[str, ModuleType] = {
     "crash": crash,
     "replace": replace,
     "restore": restore,
+    "pages": pages,
+    "search": search,
+    "serving": region_page,
+    "takeaway": takeaway,
+    "mirror": mirror,
+    "counters": counters,
     "memory": memory,
 }

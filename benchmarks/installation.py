@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,6 +108,7 @@ class Workshop:
         self._folder = folder
         self._postgres_url = postgres_url
         self._templates: dict[str, Installation] = {}
+        self._shared: dict[tuple[str, str], Installation] = {}
         self._made = 0
 
     @contextmanager
@@ -122,10 +123,23 @@ class Workshop:
         finally:
             self._clear(made)
 
+    def shared(self, engine: str, name: str, fill: Callable[[Installation], object]) -> Installation:
+        """One that several measurements of a run read: empty at first, filled once, and kept until the end."""
+        made = self._shared.get((engine, name))
+        if made is None:
+            made = self.empty(engine)
+            try:
+                fill(made)
+            except BaseException:
+                self._clear(made)
+                raise
+            self._shared[engine, name] = made
+        return made
+
     def close(self) -> None:
-        """Clears the templates away."""
-        for template in self._templates.values():
-            self._clear(template)
+        """Clears away what is left."""
+        for made in (*self._templates.values(), *self._shared.values()):
+            self._clear(made)
 
     def _new_folder(self, engine: str) -> Path:
         self._made += 1

@@ -32,7 +32,8 @@ PERCENTILES = {"p50_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99}
 class Order:
     """What to send.
 
-    kind: `hello` (GET /), `sign` (the form), `confirm` (the button behind the links in `tokens`), `browse` (pages).
+    kind: `hello` (GET /), `sign` (the form), `confirm` (the button behind the links in `tokens`), `browse` (pages),
+    `fetch` (GET `paths` in turn, with `headers`, of which those with `good_status` count).
     rate: requests a second, sent when they are due whatever came back (latency counts from that moment); None: as
     fast as the connections allow. most: end after so many requests. renew_after: requests on one connection.
     acknowledged_path: receives the number of each acknowledged request, a line each.
@@ -53,6 +54,9 @@ class Order:
     latencies_path: str | None = None
     with_signer_cookie: bool = False
     retry_tokens: bool = False
+    paths: list[str] = field(default_factory=list)
+    headers: list[str] = field(default_factory=list)
+    good_status: int = 200
 
 
 @dataclass
@@ -182,6 +186,18 @@ class _Browse(_Plan):
         return f"GET {page} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode(), self.sent
 
 
+class _Fetch(_Plan):
+    def __init__(self, order: Order, browsers: list[_Browser]) -> None:
+        super().__init__(order, browsers)
+        self.good_status = str(order.good_status).encode()
+        head = "".join(f"{line}\r\n" for line in ("Host: 127.0.0.1", *order.headers))
+        self._requests = [f"GET {path} HTTP/1.1\r\n{head}\r\n".encode() for path in order.paths]
+
+    def request(self, place: int) -> tuple[bytes, int] | None:
+        self.sent += 1
+        return self._requests[self.sent % len(self._requests)], self.sent
+
+
 class _Sign(_Plan):
     good_status = b"303"
     good_place = b"/sign/check-mail/"
@@ -230,7 +246,7 @@ class _Confirm(_Plan):
             self._again.append((number, self._open.pop(number)))
 
 
-_PLANS = {"hello": _Hello, "browse": _Browse, "sign": _Sign, "confirm": _Confirm}
+_PLANS = {"hello": _Hello, "browse": _Browse, "fetch": _Fetch, "sign": _Sign, "confirm": _Confirm}
 
 
 @dataclass(eq=False)

@@ -15,7 +15,9 @@ from benchmarks.applicants import REGIONS
 from benchmarks.installation import Installation, names
 from benchmarks.waiting import typed
 from charter.domain import token as tokens
+from charter.domain.alphabet import sort_key
 from charter.domain.calendar import local_date
+from charter.domain.fold import fold, skeleton
 from charter.operations import staff
 from charter.tlog import leaf as leaves
 from charter.tlog.record import SALT_BYTES, commitment, encode_record
@@ -26,12 +28,18 @@ BATCHES_AT_ONCE = 40
 
 _ENTRY = names(
     "number entry rev line kind display name region_code affiliation_slug affiliation_name edition_slug signed_on"
+    " words sort_key changed_revision"
 )
 _DECISION = names("id signature_id staff_id action state_before decided_at effective_at")
 _AUDIT = names("at staff_id action subject subject_id detail")
 _LEAF = names("index data hash revision")
 _BATCH = names("revision at tree_size")
-_COUNT = names("region_code kind listed unlisted withdrawn revoked")
+_COUNTERS = {
+    "region_count": names("region_code kind listed unlisted withdrawn revoked"),
+    "day_count": names("signed_on region_code kind signed"),
+    "day_span": names("signed_on first_number last_number"),
+    "registry_word": names("word skeleton entries"),
+}
 #: What happened after signing: move, state before, state after, by whom.
 _MOVES = (
     ("confirm", "submitted", "confirmed", "signatory"),
@@ -78,12 +86,16 @@ def add(made: Installation, count: int) -> None:
     revision = int(made.scalar("SELECT coalesce(max(revision), 0) FROM log_batch"))
     at = now + timedelta(seconds=1)
     counts: Counter[str] = Counter()
+    words: Counter[str] = Counter()
     numbers = iter(range(1, count + 1))
     rows, in_rows = _Rows(), 0
     while batch := [one for one, _ in zip(numbers, range(IN_BATCH), strict=False)]:
         revision += 1
         at += timedelta(seconds=1)
-        lines = [_person(rows, made, one, edition=edition, staff_id=staff_id, at=at) for one in batch]
+        lines = [
+            _person(rows, made, one, edition=edition, staff_id=staff_id, at=at, revision=revision, words=words)
+            for one in batch
+        ]
         counts.update(REGIONS[one % len(REGIONS)] for one in batch)
         data = [*(confirm for confirm, _ in lines), *(publish for _, publish in lines)]
         rows.add("log_batch", (revision, at, tree_size + len(data)))
@@ -97,8 +109,15 @@ def add(made: Installation, count: int) -> None:
             _write(made, rows)
             rows, in_rows = _Rows(), 0
     _write(made, rows)
-    counted = ((region, "independent", number, 0, 0, 0) for region, number in counts.items())
-    made.load("region_count", _COUNT, counted)
+    day = local_date(at)
+    counted: dict[str, list[tuple[Any, ...]]] = {
+        "region_count": [(region, "independent", number, 0, 0, 0) for region, number in counts.items()],
+        "day_count": [(day, region, "independent", number) for region, number in counts.items()],
+        "day_span": [(day, 1, count)],
+        "registry_word": [(word, skeleton(word), number) for word, number in words.items()],
+    }
+    for table, columns in _COUNTERS.items():
+        made.load(table, columns, counted[table])
     waiting.raise_sequences(made, "signature", "link", "signature_event", "message", "decision")
     made.settle()
 
@@ -110,7 +129,15 @@ def _write(made: Installation, rows: _Rows) -> None:
 
 
 def _person(
-    rows: _Rows, made: Installation, number: int, *, edition: str, staff_id: int, at: datetime
+    rows: _Rows,
+    made: Installation,
+    number: int,
+    *,
+    edition: str,
+    staff_id: int,
+    at: datetime,
+    revision: int,
+    words: Counter[str],
 ) -> tuple[bytes, bytes]:
     """Adds the rows of one person; returns the leaves: confirm and publish."""
     signed = waiting.signature_row(number, edition, at)
@@ -129,6 +156,8 @@ def _person(
     application = encode_record(**common, salt=os.urandom(SALT_BYTES), rev=0, number=None)
     line = encode_record(**common, salt=os.urandom(SALT_BYTES), rev=1, number=number)
     due = local_date(at + timedelta(days=7))
+    folded = fold(of["full_name"])
+    words.update(folded)
     rows.add("signature", (*of.values(), at, due, number, application))
     rows.add("link", *_links(number, made.key, at))
     rows.add("signature_consent", *waiting.consent_rows(number, at))
@@ -151,6 +180,9 @@ def _person(
             None,
             edition,
             local_date(at),
+            " ".join((*folded, f"_r{of['region_code'].lower()}", f"_k{of['kind']}")),
+            sort_key(of["full_name"]),
+            revision,
         ),
     )
     t = leaves.format_time(at)

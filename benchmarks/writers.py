@@ -8,6 +8,7 @@ import random
 import secrets
 import time
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -163,11 +164,13 @@ def _approve_one(made: Installation, staff_id: int) -> bool:
     return False
 
 
-def sign(made: Installation, turn: int) -> None:
-    """One signature through the operation."""
+def sign(
+    made: Installation, turn: int, *, region: str | None = None, through: Callable[..., object] = signing.sign
+) -> None:
+    """One signature through the operation. region: where not in one after the other."""
     name = full_name(turn)
     bodies = {"processing": "I consent to the processing.", "publication": "I consent to the publication."}
-    signing.sign(
+    through(
         NewSignature(
             details=Details(
                 kind="independent",
@@ -176,7 +179,7 @@ def sign(made: Installation, turn: int) -> None:
                 display="full",
                 affiliation_slug=None,
                 affiliation_text=None,
-                region_code=REGIONS[turn % len(REGIONS)],
+                region_code=region or REGIONS[turn % len(REGIONS)],
             ),
             email=clean_email(address(turn, "writer")),
             language="kk",
