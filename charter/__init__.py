@@ -13,7 +13,26 @@ from whitenoise import WhiteNoise
 
 from charter import cli, i18n, logs, migrating, models, settings
 from charter.models.base import REPLICA, configure, db
-from charter.web import dev_mail, errors, headers, labels, my, outermost, public, registry, signing, system
+from charter.web import (
+    api,
+    dev_mail,
+    embedding,
+    errors,
+    figures,
+    headers,
+    hot,
+    labels,
+    mirrored,
+    my,
+    numbers,
+    outermost,
+    public,
+    registry,
+    signing,
+    sitemap,
+    system,
+    takeaway,
+)
 from charter.web.staff import auth, desk
 
 __all__ = ["create_app", "models"]
@@ -56,7 +75,22 @@ def create_app(config: settings.Settings | None = None) -> Flask:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     headers.init_app(app)
     errors.init_app(app)
-    for room in (system, public, registry, signing, my, dev_mail, desk):
+    for room in (
+        system,
+        public,
+        registry,
+        numbers,
+        figures,
+        takeaway,
+        embedding,
+        sitemap,
+        signing,
+        my,
+        api,
+        dev_mail,
+        desk,
+        mirrored,
+    ):
         room.init_app(app)
     # Their forms carry their own token, so that an expired one costs no typed word.
     for blueprint in (signing.blueprint, my.blueprint):
@@ -70,13 +104,14 @@ def create_app(config: settings.Settings | None = None) -> Flask:
         prefix=f"static/{build}/",
         max_age=365 * 24 * 3600,
         immutable_file_test=lambda _path, _url: True,
-        add_headers_function=headers.for_static_files(config),
         allow_all_origins=False,
     )
     if config.trusted_proxy_count:
         hops = config.trusted_proxy_count
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
-    app.wsgi_app = outermost.Outermost(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = outermost.Outermost(  # type: ignore[method-assign]
+        app.wsgi_app, hot=hot.Hot(app), common=headers.common(config)
+    )
     return app
 
 
@@ -170,6 +205,7 @@ def _public_settings(config: settings.Settings) -> dict[str, object]:
         "personal_cookie_hours",
         "signing_browser_days",
         "backup_keep_days",
+        "open_data_licence",
         "public_url",
     )
     return {name: getattr(config, name) for name in names}

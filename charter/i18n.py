@@ -5,12 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
+from functools import lru_cache
+from typing import Any
 
 from babel import Locale
 from babel.dates import format_date as babel_date
 from babel.numbers import format_decimal
 from flask import Flask, g, has_app_context, has_request_context, request
-from flask_babel import Babel, force_locale, gettext, lazy_gettext, lazy_pgettext, ngettext, npgettext, pgettext
+from flask_babel import (
+    Babel,
+    force_locale,
+    get_domain,
+    gettext,
+    lazy_gettext,
+    lazy_pgettext,
+    ngettext,
+    npgettext,
+    pgettext,
+)
 
 from charter.domain.calendar import TIME_ZONE
 from charter.domain.languages import DEFAULT, LANGUAGES
@@ -24,7 +36,9 @@ __all__ = [
     "current_language",
     "format_date",
     "format_datetime",
+    "format_month",
     "format_number",
+    "format_short",
     "init_app",
     "lazy_gettext",
     "lazy_pgettext",
@@ -43,17 +57,16 @@ LANGUAGE_SHORT = {"kk": "Қаз", "ru": "Рус", "en": "Eng"}
 
 # CLDR writes a Kazakh date year first; people write the day first.
 _DATE_PATTERNS = {"kk": "d\u00a0MMMM y\u00a0'ж.'", "ru": "d\u00a0MMMM y\u00a0'г.'", "en": "d\u00a0MMMM y"}
+_MONTH_PATTERNS = {"kk": "LLLL\u00a0y\u00a0'ж.'", "ru": "LLLL\u00a0y\u00a0'г.'", "en": "LLLL\u00a0y"}
 
 babel = Babel()
 
 
 def current_language() -> str:
     """The language of this request or mail: kk, ru or en."""
-    if has_app_context():
-        language = g.get("lang")
-        if language in LANGUAGES:
-            return str(language)
-    return DEFAULT
+    # Asked for some hundred times a page; one look instead of two.
+    language = g.get("lang") if has_app_context() else None
+    return language if language in LANGUAGES else DEFAULT
 
 
 def preferred_language() -> str:
@@ -77,10 +90,45 @@ def speaking(language: str) -> Iterator[None]:
 
 def format_date(day: date) -> str:
     """«22 қараша 2026 ж.», «22 ноября 2026 г.», "22 November 2026"; an instant is shown by its day in Astana."""
-    language = current_language()
     if isinstance(day, datetime):
         day = day.astimezone(TIME_ZONE).date()
+    return date_in(current_language(), day)
+
+
+# A page of the registry writes fifty dates and fifty numbers: Babel needs longer for them than the database for the
+# page. Signatures share their days; numbers are grouped by threes, as Babel does in all our languages.
+@lru_cache(maxsize=4096)
+def date_in(language: str, day: date) -> str:
+    """`format_date` for who knows the language."""
     return babel_date(day, _DATE_PATTERNS[language], locale=Locale(language))
+
+
+def number_in(language: str, number: int) -> str:
+    """`format_number` for who knows the language."""
+    return f"{number:,}".replace(",", _group_sign(language))
+
+
+@lru_cache(maxsize=len(LANGUAGES))
+def _group_sign(language: str) -> str:
+    return str(format_decimal(1000, locale=Locale(language)))[1:-3].replace(" ", "\u00a0")
+
+
+def format_day_or_month(text: str) -> str:
+    """A day, YYYY-MM-DD, as `format_date`; a month, YYYY-MM: «қараша 2020 ж.», «ноябрь 2020 г.», "November 2020"."""
+    if len(text) > len("YYYY-MM"):
+        return format_date(date.fromisoformat(text))
+    return format_month(date.fromisoformat(f"{text}-01"))
+
+
+def format_month(day: date) -> str:
+    """«қараша 2026 ж.», «ноябрь 2026 г.», "November 2026"."""
+    language = current_language()
+    return str(babel_date(day, _MONTH_PATTERNS[language], locale=Locale(language)))
+
+
+def format_short(day: date, *, with_day: bool) -> str:
+    """Where there is little room, without the year: «22 қар.», «22 нояб.», "22 Nov", or the month alone."""
+    return str(babel_date(day, "d\u00a0MMM" if with_day else "LLL", locale=Locale(current_language())))
 
 
 def format_datetime(instant: datetime) -> str:
@@ -93,7 +141,7 @@ def format_datetime(instant: datetime) -> str:
 
 def format_number(number: int) -> str:
     """Grouped as the language does, with a space that does not break."""
-    return str(format_decimal(number, locale=Locale(current_language()))).replace(" ", "\u00a0")
+    return number_in(current_language(), number)
 
 
 def init_app(app: Flask) -> None:
@@ -101,8 +149,29 @@ def init_app(app: Flask) -> None:
     babel.init_app(app, locale_selector=current_language, default_locale=DEFAULT)
     app.jinja_env.globals.update(
         format_date=format_date,
+        format_day_or_month=format_day_or_month,
         format_datetime=format_datetime,
         format_number=format_number,
         languages=[(code, LANGUAGE_SHORT[code], LANGUAGE_NAMES[code]) for code in LANGUAGES],
         language_names=LANGUAGE_NAMES,
     )
+    # The library looks for the catalogue of a request at each word; templates know theirs by the language.
+    app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]
+        lambda word: _catalogue().ugettext(word),
+        lambda one, many, count: _catalogue().ungettext(one, many, count),
+        newstyle=True,
+        pgettext=lambda context, word: _catalogue().upgettext(context, word),
+        npgettext=lambda context, one, many, count: _catalogue().unpgettext(context, one, many, count),
+    )
+
+
+_catalogues: dict[str, Any] = {}
+
+
+def _catalogue() -> Any:
+    language = current_language()
+    found = _catalogues.get(language)
+    if found is None:
+        with force_locale(language):
+            found = _catalogues[language] = get_domain().get_translations()
+    return found

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import OperationalError
 
-from charter import create_app, serving, shipped, worker
+from charter import create_app, kept_spreadsheet, serving, shipped, worker
 from charter.cli import prepare
 from charter.migrating import MigrationError
 from charter.settings import Settings, SettingsError, default_instance_path, load, own_database_url, variable_of
@@ -30,6 +30,9 @@ DEMO_SETTINGS = ("bind_host", "bind_port", "public_url", "trusted_hosts", "web_w
 def main(arguments: Sequence[str] | None = None) -> int:
     """The `charter` command. Exit code 0: stopped when asked; 1: could not start or broke; 2: wrong settings."""
     options = _read_arguments(arguments)
+    # For the processes that follow: with an arena for each of its threads a web process keeps some megabytes it has
+    # no use for. glibc reads it when a process begins, so units and images say it for the first one.
+    os.environ.setdefault("MALLOC_ARENA_MAX", "2")
     try:
         if options.command == "web":
             return _web(options.fd, options.ready_fd)
@@ -212,7 +215,7 @@ def _clear_other_demo(settings: Settings, demo_count: int) -> None:
         return
     for path in folder.glob("charter.db*"):
         path.unlink()
-    for name in ("mail", "backups"):
+    for name in ("mail", "backups", kept_spreadsheet.FOLDER):
         shutil.rmtree(folder / name, ignore_errors=True)
     (folder / DEMO_MARK).unlink(missing_ok=True)
 

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 import structlog
 
-from charter import meters
+from charter import clock, meters
 from charter.settings import Settings
 
 #: Libraries whose words are about the machinery only. Of all others a line tells where it was written, not what it
@@ -29,6 +29,10 @@ _STAMP = structlog.processors.TimeStamper(fmt="iso", utc=True)
 
 def configure(config: Settings) -> None:
     """One format for the whole process, to standard error."""
+    global _lines, _tells_requests
+    stream = _Lenient(sys.stderr)
+    _lines = structlog.PrintLogger(stream)  # type: ignore[arg-type]
+    _tells_requests = getattr(logging, config.log_level.upper()) <= logging.INFO
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -39,7 +43,7 @@ def configure(config: Settings) -> None:
             _RENDER,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, config.log_level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(_Lenient(sys.stderr)),  # type: ignore[arg-type]
+        logger_factory=structlog.PrintLoggerFactory(stream),  # type: ignore[arg-type]
         cache_logger_on_first_use=False,
     )
     _speak_for_libraries()
@@ -58,6 +62,28 @@ class _Lenient:
     def flush(self) -> None:
         with contextlib.suppress(OSError, ValueError):
             self._stream.flush()
+
+
+_lines: structlog.PrintLogger | None = None
+_tells_requests = False
+
+
+def request_answered(*, endpoint: str | None, method: str, status: int, seconds: float, request_id: str | None) -> None:
+    """The line of one request, written out here because it is the one that every answer waits for."""
+    if not _tells_requests or _lines is None:
+        return
+    if not (method.isascii() and method.isalpha()):
+        method = "?"
+    _lines.msg(
+        f'{{"event": "request", "endpoint": {_quoted(endpoint)}, "method": "{method}", "status": {status},'
+        f' "milliseconds": {seconds * 1000:.1f}, "request_id": {_quoted(request_id)}, "level": "info",'
+        f' "timestamp": "{clock.now().isoformat()[:-6]}Z"}}'
+    )
+
+
+def _quoted(word: str | None) -> str:
+    """As JSON. Endpoints are names of ours, and an id is hexadecimal: neither has anything to escape."""
+    return "null" if word is None else f'"{word}"'
 
 
 def speak_for_process() -> None:

@@ -10,12 +10,10 @@ still comes on its open ones with `Connection: close`, and only then is told to 
 
 from __future__ import annotations
 
-import ctypes
 import os
 import select
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -27,6 +25,7 @@ from granian.net import SocketHolder  # type: ignore[attr-defined]
 from granian.server.mp import MPServer, WorkerProcess
 
 from charter.logs import about_granian
+from charter.orphans import end_with_parent
 
 #: Connections that the kernel keeps for us while all threads are busy, or while one process follows another.
 BACKLOG = 1024
@@ -72,13 +71,6 @@ def adopt(fd: int) -> socket.socket:
     listener.setblocking(False)
     listener.set_inheritable(True)
     return listener
-
-
-def end_with_parent() -> None:
-    """Where the kernel can (Linux), a child is asked to stop when its parent is killed, so that no port stays taken."""
-    pr_set_pdeathsig = 1
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
 
 
 def serve(listener: socket.socket, *, workers: int, threads: int, tell: Callable[[str], None]) -> None:

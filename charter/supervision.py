@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
 
-from charter.serving import end_with_parent
+from charter.orphans import end_with_parent
 
 # Both children are asked first and killed then; together this stays below ten seconds.
 STOP_SECONDS = 8

@@ -17,11 +17,12 @@ import structlog
 from flask import Flask, current_app
 from sqlalchemy.exc import SQLAlchemyError
 
-from charter import clock, leaves_file, logs, meters, metrics
+from charter import clock, kept_spreadsheet, leaves_file, logs, meters, metrics
 from charter.domain.mail import Delivery
+from charter.forgetting import Forgetting
 from charter.mail import DeliveryError, Transport, render, transport_for
-from charter.operations import outbox, publication
-from charter.queries import log, schema
+from charter.operations import figures, outbox, publication
+from charter.queries import log, schema, statistics
 from charter.settings import Settings
 
 T = TypeVar("T")
@@ -49,14 +50,17 @@ def is_urgent(settings: Settings) -> bool:
     return settings.publish_interval_seconds > URGENT_SECONDS and log.has_urgent(now=clock.now())
 
 
-def publish() -> int:
+def publish(forgetting: Forgetting | None = None) -> int:
     """Publishes everything that is due, batch after batch; returns the number of leaves.
 
     Nothing from a database that is older than its leaves file; and that file follows each batch.
+    forgetting: is told when somebody left.
     """
     settings: Settings = current_app.config["CHARTER"]
     if not leaves_file.follow(settings).may_publish:
         return 0
+    if statistics.is_new_day(now=clock.now()):
+        figures.begin_day(now=clock.now())
     leaves = 0
     while True:
         began = time.perf_counter()
@@ -65,11 +69,18 @@ def publish() -> int:
             break
         meters.batch_published(result.leaf_count, time.perf_counter() - began)
         leaves += result.leaf_count
+        if result.has_losses and forgetting is not None:
+            forgetting.somebody_left()
         logger.info("published", revision=result.revision, leaves=result.leaf_count)
         leaves_file.follow(settings)
         if not result.is_full:
             break
     return leaves
+
+
+def count_past() -> bool:
+    """Counts some leaves that no batch has counted, such as those from before an upgrade; whether there are more."""
+    return statistics.has_uncounted_leaves() and figures.count_past()
 
 
 # ── mail ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -288,7 +299,12 @@ def run_once(app: Flask) -> tuple[int, int]:
     leaves = mails = 0
     try:
         with app.app_context(), schema.serving():
-            leaves += publish()
+            while count_past():
+                pass
+            forgetting = Forgetting()
+            leaves += publish(forgetting)
+            while forgetting.step(at_once=True):
+                pass
             while (done := deliver(settings, transport)).sent:
                 mails += done.sent
                 if done.is_broken:
@@ -313,11 +329,13 @@ def run(app: Flask) -> None:
     settings: Settings = app.config["CHARTER"]
     postman = Postman(app, stop)
     watch = clock.Watch()
+    forgetting = Forgetting()
     next_publication = 0.0
     logs.speak_for_process()
     metrics.start(app, "worker")
     logger.info("worker started", transport=settings.mail_transport)
     postman.start()
+    kept_spreadsheet.Keeper(app, stop, _guarded).start()
     with schema.serving():
         while not stop.is_set():
             jump_seconds = watch.look()
@@ -325,16 +343,19 @@ def run(app: Flask) -> None:
                 logger.warning("the clock jumped", seconds=round(jump_seconds))
             # A context for each round gives its database session back.
             with app.app_context():
-                if _guarded(partial(_publish_if_time, settings, next_publication), stop):
+                # A step in each round, so that nothing due waits for it.
+                _guarded(count_past, stop)
+                if _guarded(partial(_publish_if_time, settings, next_publication, forgetting), stop):
                     next_publication = time.monotonic() + settings.publish_interval_seconds
+                _guarded(forgetting.step, stop)
             stop.wait(TICK_SECONDS)
     postman.leave()
     logger.info("worker stopped")
 
 
-def _publish_if_time(settings: Settings, moment: float) -> bool:
+def _publish_if_time(settings: Settings, moment: float, forgetting: Forgetting) -> bool:
     """Publishes if `moment` of the monotonic clock has come, or a withdrawal must not wait; returns whether it did."""
     if time.monotonic() < moment and not is_urgent(settings):
         return False
-    publish()
+    publish(forgetting)
     return True

@@ -1,5 +1,16 @@
 """What is kept: one module a subject; importing this package makes every table known to the metadata."""
 
-from charter.models import affiliation, decision, edition, log, outbox, passkey, registry, signature, staff
+from charter.models import affiliation, decision, edition, figures, log, outbox, passkey, registry, signature, staff
 
-__all__ = ["affiliation", "decision", "edition", "log", "outbox", "passkey", "registry", "signature", "staff"]
+__all__ = [
+    "affiliation",
+    "decision",
+    "edition",
+    "figures",
+    "log",
+    "outbox",
+    "passkey",
+    "registry",
+    "signature",
+    "staff",
+]

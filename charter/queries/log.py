@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import Connection, select
@@ -41,6 +42,12 @@ def batches_after(connection: Connection, revision: int, *, limit: int) -> list[
     """Publications after this one, oldest first."""
     query = _BATCHES.where(LogBatch.revision > revision).order_by(LogBatch.revision).limit(limit)
     return [Closing(*row) for row in connection.execute(query)]
+
+
+def moments_of(revisions: Collection[int]) -> dict[int, datetime]:
+    """When these publications were, by their numbers; unknown ones are left out."""
+    query = select(LogBatch.revision, LogBatch.at).where(LogBatch.revision.in_(revisions))
+    return {row.revision: row.at for row in db.session.execute(query)}
 
 
 def leaves(connection: Connection, first: int, end: int) -> list[bytes]:

@@ -8,6 +8,8 @@ from datetime import date, datetime
 
 from sqlalchemy import select
 
+from charter.domain.scale import step_of
+from charter.domain.selection import Place
 from charter.models.affiliation import Region
 from charter.models.base import db
 from charter.models.edition import Edition, EditionText
@@ -62,6 +64,11 @@ class RegionView:
     unlisted: int = 0
     level: int = 0
 
+    @property
+    def shown(self) -> int:
+        """In the registry now."""
+        return self.listed + self.unlisted
+
 
 @dataclass(frozen=True)
 class RegistryEntry:
@@ -78,15 +85,21 @@ class RegistryEntry:
     edition: str
     ended_on: date | None
     ended_by: str | None
+    affiliation: str | None = None
 
 
 @dataclass(frozen=True)
 class RegistryPage:
-    """Entries newest first, and the numbers to go on from. older_than / newer_than: None at that end."""
+    """Entries of one page and where its neighbours begin; None at that end.
+
+    older_than, newer_than: the same as numbers, for lists that are newest first.
+    """
 
     lines: list[RegistryEntry]
     older_than: int | None
     newer_than: int | None
+    next: Place | None = None
+    previous: Place | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +112,16 @@ class EditionFile:
 
 
 @dataclass(frozen=True)
+class EditionName:
+    """What an edition is called, and since when it is there. is_current: the one that is being signed."""
+
+    slug: str
+    is_specimen: bool
+    is_current: bool
+    published_on: date
+
+
+@dataclass(frozen=True)
 class EditionView:
     """An edition with the body in one language and the digests of all."""
 
@@ -107,12 +130,18 @@ class EditionView:
     published_on: date
     body: bytes
     files: list[EditionFile]
+    is_current: bool
+
+
+# Every public page asks this first: of the table, not of the model, and put together once.
+_BATCH = LogBatch.__table__.c
+_NEWEST = select(_BATCH.revision, _BATCH.at).order_by(_BATCH.revision.desc()).limit(1)
 
 
 def find_as_of() -> AsOf | None:
     """The newest batch by one indexed row; None before the first."""
-    row = db.session.execute(select(LogBatch.revision, LogBatch.at).order_by(LogBatch.revision.desc()).limit(1)).first()
-    return None if row is None else AsOf(row.revision, row.at)
+    row = db.session.execute(_NEWEST).first()
+    return None if row is None else AsOf(row[0], row[1])
 
 
 def regions(language: str) -> list[RegionView]:
@@ -199,12 +228,14 @@ def find_edition(slug: str | None, language: str) -> EditionView | None:
         published_on=edition.published_on,
         body=bodies[language].body,
         files=[EditionFile(code, text.sha256, len(text.body)) for code, text in sorted(bodies.items())],
+        is_current=edition.is_current,
     )
 
 
-def level(count: int, most: int) -> int:
-    """The step 0…4 of the map's scale for `count`, where `most` is the largest: 0 only for none."""
-    return 0 if count <= 0 else min(4, 1 + (count * 4 - 1) // most)
+def editions() -> list[EditionName]:
+    """Every edition that was ever published, newest first."""
+    rows = db.session.scalars(select(Edition).order_by(Edition.published_on.desc(), Edition.slug.desc()))
+    return [EditionName(row.slug, row.is_specimen, row.is_current, row.published_on) for row in rows]
 
 
 def _view(row: Region, language: str, totals: Totals | None = None, most: int = 0) -> RegionView:
@@ -219,7 +250,7 @@ def _view(row: Region, language: str, totals: Totals | None = None, most: int = 
         row=row.tile_row,
         listed=totals.listed,
         unlisted=totals.unlisted,
-        level=level(totals.shown, most),
+        level=step_of(totals.shown, most),
     )
 
 
@@ -236,6 +267,7 @@ def _line(row: PublicEntry, region: RegionView) -> RegistryEntry:
         edition=row.edition_slug,
         ended_on=row.ended_on,
         ended_by=row.ended_by,
+        affiliation=row.affiliation_slug,
     )
 
 

@@ -116,6 +116,23 @@ class Settings:
     max_body_bytes: int = _setting(
         256 * 1024, "Largest request body that is read.", least=16 * 1024, most=64 * 1024 * 1024
     )
+    public_recheck_ms: int = _setting(
+        500,
+        "How long a web process answers with finished public pages before it asks again whether a batch has come; 0:"
+        " at every request.",
+        least=0,
+        most=1000,
+    )
+    downloads_at_once: int = _setting(
+        3,
+        "Files of the registry that each web server process sends at once; whoever asks for more is asked to come back."
+        " Keep it below `web_threads`.",
+        least=1,
+        most=128,
+    )
+    open_data_licence: str = _setting(
+        "", "Licence of the open data, such as `CC BY 4.0`, as shown on its page and in files; empty: none is named."
+    )
     publish_interval_seconds: int = _setting(5, "Time between two publication batches.", least=1, most=86_400)
     undo_seconds: int = _setting(10, "How long a decision can be taken back before it takes effect.", least=0, most=600)
     answer_due_working_days: int = _setting(

@@ -1,5 +1,5 @@
-// The sign form with script: shows only the affiliation that fits, suggests a short name, keeps the preview current.
-// Everything here is a convenience; the form is complete without it.
+// The sign form with script: shows only the affiliation that fits, suggests a short name, keeps the preview current; and
+// a tidy address for a search. Everything here is a convenience: the forms are complete without it.
 
 // The same first proposal as the server's: the first word and the initial of the second. Papers put the surname first,
 // people type either, so it stays open to be written over.
@@ -68,7 +68,13 @@ function start(form) {
   refresh();
 }
 
+// A search that was sent keeps an address without the fields that were left empty.
+export function dropEmpty(event) {
+  for (const [name, value] of [...event.formData]) if (value === "") event.formData.delete(name);
+}
+
 if (typeof document !== "undefined") {
+  for (const search of document.querySelectorAll("form[method=get]")) search.addEventListener("formdata", dropEmpty);
   document.querySelector("#error-summary")?.focus();
   const form = document.querySelector("form[data-sign]");
   if (form?.elements.full_name) start(form);

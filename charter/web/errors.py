@@ -15,6 +15,7 @@ from charter.domain import errors as domain
 from charter.i18n import LANGUAGES, preferred_language
 from charter.i18n import lazy_gettext as _l
 from charter.queries import schema
+from charter.web.api import problems
 
 logger = structlog.get_logger()
 
@@ -102,9 +103,13 @@ STATUSES: dict[type[domain.CharterError], int] = {
 }
 
 
-def error_page(status: int, original: HTTPException | None = None) -> Response:
-    """The page of one status, in the language of the address or of the browser."""
-    page = STALE_FORM if isinstance(original, CSRFError) else PAGES.get(status) or PAGES[400 if status < 500 else 500]
+def error_page(status: int, original: HTTPException | None = None, *, page: ErrorPage | None = None) -> Response:
+    """The page of one status, in the language of the address or of the browser. page: if it says something else."""
+    if problems.is_ours(request.path):
+        return problems.answer(status, original)
+    if page is None:
+        page = STALE_FORM if isinstance(original, CSRFError) else PAGES.get(status)
+    page = page or PAGES[400 if status < 500 else 500]
     if "lang" not in g:
         first = request.path.split("/", 2)[1] if request.path.startswith("/") else ""
         g.lang = first if first in LANGUAGES else preferred_language()

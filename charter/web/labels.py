@@ -22,6 +22,11 @@ DISPLAYS = {
     "short": _l("By a short form of the name"),
     "unlisted": _l("Not listed by name"),
 }
+AFFILIATION_TYPES = {
+    "party": _l("Parties"),
+    "organisation": _l("Organisations"),
+    "mission": _l("International missions"),
+}
 STATES = {
     "submitted": _l("Awaiting email confirmation"),
     "confirmed": _l("Under review"),
@@ -97,6 +102,7 @@ def jinja_globals() -> dict[str, Any]:
         "kind_name": words(KINDS),
         "kind_short": words(KINDS_SHORT),
         "display_name": words(DISPLAYS),
+        "affiliation_types": words(AFFILIATION_TYPES),
         "state_name": words(STATES),
         "move_name": words(MOVES),
         "actor_name": words(ACTORS),

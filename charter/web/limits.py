@@ -182,3 +182,7 @@ def init_app(app: Flask) -> None:
     """Attaches the limiter; views that are not decorated above are not limited here."""
     limiter.init_app(app)
     app.after_request(_say_when)
+    # What is decorated checks by itself; the look that the library takes before each request has nothing to find, and
+    # costs as much as finding the page.
+    hooks = app.before_request_funcs[None]
+    hooks[:] = [hook for hook in hooks if getattr(hook, "__self__", None) is not limiter]

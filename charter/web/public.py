@@ -14,7 +14,7 @@ from charter.domain.edition import EditionText, parse_edition
 from charter.i18n import LANGUAGES, current_language, preferred_language
 from charter.queries import registry
 from charter.queries.registry import EditionFile, EditionView
-from charter.web import languages
+from charter.web import languages, lists
 from charter.web.headers import public_page
 from charter.web.kept import as_published
 
@@ -50,6 +50,7 @@ class EditionPage:
     statement_title: str
     statement: list[str]
     files: list[EditionFile]
+    is_current: bool
 
 
 @lru_cache(maxsize=16)
@@ -86,6 +87,7 @@ def read_edition(view: EditionView, language: str) -> EditionPage:
         statement_title=text.statement_heading,
         statement=list(text.statement),
         files=view.files,
+        is_current=view.is_current,
     )
 
 
@@ -136,8 +138,16 @@ def home() -> str:
 @blueprint.get("/<lang:lang>/charter/")
 @public_page()
 def charter() -> str:
-    """The text, for reading and for printing."""
-    return render_template("public/charter.html", edition=get_edition())
+    """The current text, for reading and for printing."""
+    return render_template("public/charter.html", edition=get_edition(), editions=lists.editions().values())
+
+
+@blueprint.get("/<lang:lang>/charter/<slug:edition>/")
+@public_page()
+def edition(edition: str) -> str:
+    """Any edition at its permanent address: what those signed whose entries name it."""
+    page = get_edition(edition)
+    return render_template("public/charter.html", edition=page, editions=lists.editions().values())
 
 
 @blueprint.get("/charter/<slug:edition>/<lang:lang>.txt")

@@ -17,6 +17,7 @@ from charter.settings import Settings
 from charter.tlog import leaf
 from tests.backup.conftest import NewMachine, back_up, restore, settings_of
 from tests.house.world import World, dump
+from tests.log_figures import check_figures
 from tests.operations.test_signing import decide
 from tests.pages import Browser
 from tests.people import Desk, code_in, link_in, mails, work
@@ -72,6 +73,7 @@ def check_log(rows: dict[str, list[dict[str, Any]]]) -> None:
             assert state[row["entry"]] == "publish"
         else:
             assert state[row["entry"]] == "withdraw"
+    check_figures(rows)
 
 
 def test_a_lost_machine_comes_back_with_everything_that_was_published(

@@ -103,9 +103,14 @@ def cost(app: Flask, browser: Browser, path: str) -> list[str]:
 
 
 PATHS = ["/", "/registry/", "/registry/?kind=party", "/registry/?region=almaty", "/registry/almaty/"]
+PATHS += ["/registry/?q=kopshilik", "/registry/?q=kopshilik+adamov&order=name", "/registry/?order=name&region=almaty"]
+PATHS += ["/registry/?from=2026-01-01&to=2027-01-01", "/registry/?edition=specimen-1", "/registry/almaty/?order=name"]
+PATHS += ["/registry/affiliations/", "/registry/affiliations/amanat/", "/registry/affiliations/amanat/?order=name"]
 OTHERS = ["/charter/", "/sign/", "/sign/check-mail/", "/about/", "/privacy/", "/accessibility/", "/help/"]
 #: More than this for one page would want a reason.
 MOST_STATEMENTS = 6
+#: A word that is looked for may be looked up, once for the page and once for the count.
+PER_WORD = 2
 
 
 @pytest.mark.usefixtures("clock")
@@ -117,11 +122,14 @@ def test_a_public_page_asks_as_often_for_many_entries_as_for_few(app: Flask) -> 
         db.session.rollback()
     paths = [f"/ru{path}" for path in [*PATHS, *OTHERS, f"/registry/entries/{entry}"]]
     paths += ["/charter/specimen-1/ru.txt"]
+    browser.get("/ru/registry/?older=1")  # lists that change with a batch only are read once
     few = {path: cost(app, browser, path) for path in paths}
     crowd(app, 117)
+    browser.get("/ru/registry/?older=1")
     many = {path: cost(app, browser, path) for path in paths}
     assert {path: len(asked) for path, asked in few.items()} == {path: len(asked) for path, asked in many.items()}
-    assert max(len(asked) for asked in many.values()) <= MOST_STATEMENTS, {p: len(a) for p, a in many.items()}
+    most = {path: MOST_STATEMENTS + (PER_WORD * 2 if "q=" in path else 0) for path in many}
+    assert all(len(asked) <= most[path] for path, asked in many.items()), {p: len(a) for p, a in many.items()}
     older = Browser(app).get("/ru/registry/").href("older=")
     assert len(cost(app, browser, older)) == len(few["/ru/registry/"])
 

@@ -12,17 +12,34 @@ from tests.house.world import rules
 #: Nothing here asks the database.
 pytestmark = pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 
-SEGMENT = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*(?:\.txt)?")
+SEGMENT = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*(?:\.[a-z]+)?")
 #: What a parameter may be. A bare string is for secrets, which are looked up by digest and shown nowhere.
-TYPED = {"lang", "entry", "slug", "row"}
+TYPED = {"lang", "entry", "number", "slug", "row", "span"}
 UNTYPED = {"token"}
+BLUEPRINTS = {
+    "api",
+    "dev_mail",
+    "developers",
+    "embedding",
+    "figures",
+    "my",
+    "numbers",
+    "public",
+    "registry",
+    "signing",
+    "sitemap",
+    "staff",
+    "staff_auth",
+    "system",
+    "takeaway",
+}
 
 
 def test_paths_are_kebab_case_and_parameters_typed(app: Flask) -> None:
     for rule in rules(app, "GET") + rules(app, "POST"):
         for part in rule.rule.strip("/").split("/"):
             words = re.sub(r"<[^>]+>", "", part)
-            assert not words or SEGMENT.fullmatch(words) or words == ".txt", rule
+            assert not words or SEGMENT.fullmatch(words) or re.fullmatch(r"(?:[a-z]+-)?\.[a-z]+", words), rule
             for converter, name in re.findall(r"<(?:(\w+)(?:\([^)]*\))?:)?(\w+)>", part):
                 assert converter in TYPED if converter else name in UNTYPED, (rule, name)
 
@@ -30,7 +47,7 @@ def test_paths_are_kebab_case_and_parameters_typed(app: Flask) -> None:
 def test_every_endpoint_is_named_after_its_function(app: Flask) -> None:
     for rule in rules(app, "GET") + rules(app, "POST"):
         blueprint, _, name = rule.endpoint.partition(".")
-        assert blueprint in {"public", "registry", "signing", "my", "staff", "staff_auth", "system", "dev_mail"}, rule
+        assert blueprint in BLUEPRINTS, rule
         assert re.fullmatch(r"[a-z_]+", name), rule
 
 
@@ -59,6 +76,13 @@ def test_public_addresses_are_those_that_were_promised(app: Flask) -> None:
         "/<lang:lang>/privacy/",
         "/<lang:lang>/accessibility/",
         "/<lang:lang>/help/",
+        "/<lang:lang>/statistics/",
+        "/<lang:lang>/transparency/",
+        "/<lang:lang>/open-data/",
+        "/<lang:lang>/registry.atom",
+        "/registry.csv",
+        "/registry.jsonl",
+        "/registry.xlsx",
         "/healthz",
         "/readyz",
         "/dev/mail/",

@@ -15,6 +15,7 @@ from time_machine import Traveller as Clock
 from werkzeug.routing import Rule
 
 from charter.domain import token as tokens
+from charter.domain.blocks import Span
 from charter.models.base import Base, db, writing
 from charter.models.decision import Decision
 from charter.models.outbox import Message
@@ -234,12 +235,16 @@ class World:
             "lang": lang,
             "entry": self.scalar(select(PublicEntry.entry).order_by(PublicEntry.number).limit(1)),
             "slug": "almaty",
+            "number": 1,
             "edition": "specimen-1",
             "signature_id": self.signature_id("waiting"),
             "decision_id": self.scalar(select(func.max(Decision.id))),
             "message_id": self.message_id,
             "passkey_id": 1,
             "uid": next(self.app.config["CHARTER"].mail_path.glob("*.eml")).stem,
+            ("api.affiliation", "slug"): "amanat",
+            ("numbers.span", "wanted"): Span(1, 100),
+            ("registry.affiliation", "slug"): "amanat",
             ("signing.confirm", "token"): self.confirm_path.rpartition("/")[2],
             ("my.open_link", "token"): self.my_path.rpartition("/")[2],
             ("staff_auth.first", "token"): tokens.token(

@@ -7,7 +7,7 @@ from flask import Flask, Response, make_response, session
 
 from charter.web import memory
 from charter.web.headers import public_page
-from charter.web.memory import LONGEST_SECONDS, MOST_BYTES, Memory
+from charter.web.memory import LONGEST_SECONDS, MOST_BYTES, MOST_PAGE_BYTES, Memory
 from tests.hostile.test_breakdown import take_database_away
 
 
@@ -80,14 +80,14 @@ def test_it_never_grows_beyond_its_bounds_and_queries_push_out_no_page() -> None
     assert not knows(kept, "/ru/registry/", "older=0")
     learn(kept, "/ru/registry/", page(), query="older=1&" + "x" * 300)
     assert not knows(kept, "/ru/registry/", "older=1&" + "x" * 300)
-    learn(kept, "/ru/whole/", page(b"x" * (MOST_BYTES + 1)))
+    learn(kept, "/ru/whole/", page(b"x" * (MOST_PAGE_BYTES + 1)))
     assert not knows(kept, "/ru/whole/")
     assert knows(kept, "/ru/0")
 
 
 def test_what_is_asked_for_most_stays_longest() -> None:
     kept = Memory(Steady())
-    body = b"x" * (MOST_BYTES // 10)
+    body = b"x" * (MOST_BYTES // 20)
     learn(kept, "/ru/", page(body))
     for place in range(50):
         learn(kept, f"/ru/registry/entries/{place}", page(body))
@@ -146,6 +146,7 @@ def test_a_visitor_who_is_signed_in_leaves_nothing_in_memory(app: Flask) -> None
 
 def test_two_applications_share_no_memory(app: Flask) -> None:
     other = Flask("other")
+    other.config["CHARTER"] = app.config["CHARTER"]
     memory.init_app(other)
     app.test_client().get("/ru/")
     assert other.extensions[memory.__name__].bytes_count == 0
