@@ -31,6 +31,7 @@ from sqlalchemy import (
     table,
     text,
     true,
+    union_all,
 )
 from sqlalchemy.sql.visitors import replacement_traverse
 
@@ -45,8 +46,8 @@ _FTS = table("registry_search", column("registry_search"), column("rowid"))
 #: shortest is looked for as a whole word.
 FTS_LONGEST = 5
 SHORTEST, LONGEST = 2, 3
-#: Longer beginnings become so many exact words at most; of more, FTS5 merges their lists.
-_FTS_WORDS = 64
+#: Longer beginnings become so many exact words at most; of more, either engine reads all their lists.
+_EXACT_WORDS = 64
 _MOST_WORDS = 500
 #: A word of so many entries is rare: the inverted index finds no more than that.
 RARE = 1000
@@ -92,10 +93,6 @@ def find_numbers(selection: Selection, part: Part) -> list[int]:
     if is_sqlite():
         query = _sqlite(selection, part)
         return [] if query is None else list(db.session.scalars(query))
-    if len(selection.words) == 1 and not filters_in_index(selection) and not part.filters:
-        listed = _list_of(selection.words[0], part)
-        if listed is not None:
-            return list(db.session.scalars(listed))
     return _on_postgresql(selection, part)
 
 
@@ -121,11 +118,11 @@ def _is_whole(word: Word) -> bool:
     return word.is_whole or (len(word.text) < SHORTEST and not is_sqlite())
 
 
-def _beginning(word: Word, limit: int) -> Select[str]:
-    """The words shown that begin so."""
+def _beginning(word: Word, limit: int) -> Select[str, int]:
+    """The words shown that begin so, and how many entries have them."""
     behind = word.text[:-1] + chr(ord(word.text[-1]) + 1)
     return (
-        select(RegistryWord.word)
+        select(RegistryWord.word, RegistryWord.entries)
         .where(RegistryWord.word >= word.text, RegistryWord.word < behind)
         .order_by(RegistryWord.word)
         .limit(limit)
@@ -143,10 +140,10 @@ def _sqlite(selection: Selection, part: Part) -> Select[int] | None:
         elif len(word.text) <= FTS_LONGEST:
             asked.append(f'"{word.text}" *')
         else:
-            exact = db.session.scalars(_beginning(word, _FTS_WORDS + 1)).all()
+            exact = db.session.scalars(_beginning(word, _EXACT_WORDS + 1)).all()
             if not exact:
                 return None
-            is_few = len(exact) <= _FTS_WORDS
+            is_few = len(exact) <= _EXACT_WORDS
             asked.append("(" + " OR ".join(f'"{one}"' for one in exact) + ")" if is_few else f'"{word.text}" *')
     match = " AND ".join((*asked, *(f'"{word}"' for word in filters_in_index(selection))))
     number = _FTS.c.rowid
@@ -160,37 +157,77 @@ def _sqlite(selection: Selection, part: Part) -> Select[int] | None:
 # ── PostgreSQL ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _list_of(word: Word, part: Part) -> Select[int] | None:
+@dataclass(frozen=True)
+class _Asked:
+    """One word and the terms it stands for: None if there are too many. frequency: about how many entries have one."""
+
+    word: Word
+    terms: tuple[str, ...] | None
+    frequency: int
+
+
+#: The beginnings of two and three letters are not counted: they are common.
+_COMMON = 10**9
+
+
+def _look_up(words: Sequence[Word]) -> list[_Asked]:
+    """What each word stands for, in one query."""
+    is_stored = {word: not _is_whole(word) and len(word.text) <= LONGEST for word in words}
+    parts = []
+    for place, word in enumerate(words):
+        if is_stored[word]:
+            continue
+        known = select(RegistryWord.word, RegistryWord.entries).where(RegistryWord.word == word.text)
+        part = (known if _is_whole(word) else _beginning(word, _MOST_WORDS + 1)).subquery(f"part_{place}")
+        parts.append(select(literal(place).label("place"), part.c.word, part.c.entries))
+    found: dict[int, list[tuple[str, int]]] = {}
+    if parts:
+        for place, term, entries in db.session.execute(union_all(*parts)):
+            found.setdefault(place, []).append((term, entries))
+    asked = []
+    for place, word in enumerate(words):
+        if is_stored[word]:
+            asked.append(_Asked(word, (f"^{word.text}",), _COMMON))
+            continue
+        terms = found.get(place, [])
+        is_few = len(terms) <= _MOST_WORDS
+        asked.append(_Asked(word, tuple(term for term, _ in terms) if is_few else None, sum(n for _, n in terms)))
+    return asked
+
+
+def _list_of(asked: _Asked, part: Part) -> Select[int] | None:
     """The entries of one word, read in order; None for a beginning of too many different words."""
+    if asked.terms is None:
+        return None
     number = _TERMS.c.number
     query = select(number.label("number")).where(*part.within(number))
-    if _is_whole(word):
-        return part.cut(query.where(_TERMS.c.term == word.text), number)
-    if len(word.text) <= LONGEST:
-        return part.cut(query.where(_TERMS.c.term == f"^{word.text}"), number)
+    if len(asked.terms) == 1:
+        return part.cut(query.where(_TERMS.c.term == asked.terms[0]), number)
     # A list for each word that begins so, as many of each as are wanted of all.
-    exact = db.session.scalars(_beginning(word, _MOST_WORDS + 1)).all()
-    if len(exact) > _MOST_WORDS:
-        return None
-    words = (
-        func.unnest(bindparam(None, list(exact), type_=ARRAY(Text))).table_valued("word").render_derived("beginning")
-    )
+    terms = func.unnest(bindparam(None, list(asked.terms), type_=ARRAY(Text)))
+    words = terms.table_valued("word").render_derived("beginning")
     first = part.cut(query.where(_TERMS.c.term == words.c.word), number).lateral("first")
     found = select(first.c.number.label("number")).select_from(words.join(first, true())).distinct()
     return part.cut(found, first.c.number)
 
 
 def _on_postgresql(selection: Selection, part: Part) -> list[int]:
-    frequency = {word: _frequency(word) for word in selection.words}
-    rarest = min(selection.words, key=lambda word: frequency[word])
-    if frequency[rarest] > RARE:
+    asked = _look_up(selection.words)
+    if any(one.terms == () for one in asked):
+        return []
+    rarest = min(asked, key=lambda one: one.frequency)
+    if len(asked) == 1 and not filters_in_index(selection) and not part.filters:
+        listed = _list_of(rarest, part)
+        if listed is not None:
+            return list(db.session.scalars(listed))
+    if rarest.frequency > RARE:
         walked = _follow(selection, rarest, part, WALKED)
         if walked is not None and len(walked) < part.limit:
-            needed = _further(len(walked), frequency[rarest], part.limit)
+            needed = _further(len(walked), rarest.frequency, part.limit)
             walked = _follow(selection, rarest, part, needed) if needed else None
         if walked is not None and len(walked) == part.limit:
             return walked
-    return list(db.session.scalars(_inverted(selection, part)))
+    return list(db.session.scalars(_inverted(selection, asked, part)))
 
 
 def _further(found: int, frequency: int, limit: int) -> int:
@@ -202,7 +239,7 @@ def _further(found: int, frequency: int, limit: int) -> int:
     return int(1.5 * limit / density) if density and limit / density < density * frequency else 0
 
 
-def _follow(selection: Selection, rarest: Word, part: Part, length: int) -> list[int] | None:
+def _follow(selection: Selection, rarest: _Asked, part: Part, length: int) -> list[int] | None:
     """Who fits of the first `length` entries of the rarest word; None where there is no list to follow."""
     listed = _list_of(rarest, replace(part, filters=(), limit=length))
     if listed is None:
@@ -211,19 +248,19 @@ def _follow(selection: Selection, rarest: Word, part: Part, length: int) -> list
     query = (
         select(walk.c.number.label("number"))
         .select_from(walk.join(PublicEntry, PublicEntry.number == walk.c.number))
-        .where(*holds(selection, apart_from=rarest), *part.filters)
+        .where(*holds(selection, apart_from=rarest.word), *part.filters)
     )
     return list(db.session.scalars(part.cut(query, walk.c.number)))
 
 
-def _inverted(selection: Selection, part: Part) -> Select[int]:
+def _inverted(selection: Selection, asked: Sequence[_Asked], part: Part) -> Select[int]:
     """All entries that hold the words, then those wanted of them.
 
     The words stand alone in a materialised part: with a bound, a filter or an order beside them the planner would
     sometimes walk the table instead and take each row's words apart, above all in a plan that it keeps for every value
     (the sixth time a connection asks).
     """
-    terms = (*(_in_query(word) for word in selection.words), *(f"'{word}'" for word in filters_in_index(selection)))
+    terms = (*map(_in_query, asked), *(f"'{word}'" for word in filters_in_index(selection)))
     words = func.array_to_tsvector(func.registry_search_terms(_ENTRY.words))
     query = bindparam(None, " & ".join(terms)).op("::")(text("tsquery"))
     columns = (_ENTRY.number, _ENTRY.kind, _ENTRY.edition_slug, _ENTRY.signed_on, _ENTRY.ended_on)
@@ -242,18 +279,8 @@ def _about(found: CTE, condition: ColumnElement[bool]) -> ColumnElement[bool]:
     return replacement_traverse(condition, {}, replaced)
 
 
-def _in_query(word: Word) -> str:
-    if _is_whole(word):
-        return f"'{word.text}'"
-    return f"'^{word.text}'" if len(word.text) <= LONGEST else f"'{word.text}':*"
-
-
-def _frequency(word: Word) -> int:
-    """About how many entries hold it: of very many words that begin so, the first are enough to call it common."""
-    if _is_whole(word):
-        query = select(RegistryWord.entries).where(RegistryWord.word == word.text)
-    else:
-        first = _beginning(word, _MOST_WORDS).with_only_columns(RegistryWord.entries).subquery("first")
-        query = select(first.c.entries)
-    counted = query.subquery("counted")
-    return int(db.session.execute(select(func.coalesce(func.sum(counted.c.entries), 0))).scalar_one())
+def _in_query(asked: _Asked) -> str:
+    """Exact terms where they are few: the index skips through those, and reads every list of a beginning whole."""
+    if asked.terms is None or len(asked.terms) > _EXACT_WORDS:
+        return f"'{asked.word.text}':*"
+    return "(" + " | ".join(f"'{term}'" for term in asked.terms) + ")"

@@ -182,7 +182,7 @@ def test_a_beginning_of_many_words_is_found_too(
     app: Flask, filled: list[PublicEntry], monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     monkeypatch.setattr(search_index, "_MOST_WORDS", most)
-    monkeypatch.setattr(search_index, "_FTS_WORDS", most)
+    monkeypatch.setattr(search_index, "_EXACT_WORDS", most)
     monkeypatch.setattr(search_index, "FTS_LONGEST", 2)
     for asked in ("кайр", "кимба", "жумаба кайра", "проф ким"):
         assert walk(Selection(asked), size=7) == expected(filled, Selection(asked))
