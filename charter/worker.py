@@ -57,6 +57,8 @@ def publish(forgetting: Forgetting | None = None) -> int:
     forgetting: is told when somebody left.
     """
     settings: Settings = current_app.config["CHARTER"]
+    # What was read before must not hold a connection while the leaves file asks for another: a pooler has few.
+    schema.let_go()
     if not leaves_file.follow(settings).may_publish:
         return 0
     if statistics.is_new_day(now=clock.now()):

@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from charter.domain.calendar import local_date
 from charter.domain.selection import BY_NAME, Selection
 from charter.models import breakdown
-from charter.models.base import db
+from charter.models.base import db, let_go
 from charter.models.registry import DaySpan, PublicEntry
 from charter.queries import log, registry, replica, search_index
 from charter.queries.registry import AsOf
@@ -57,7 +57,11 @@ class Reading:
         self._lock = threading.Lock()
         self._is_open = True
         self._is_request = breakdown.is_request()
-        self._connection = cast(Engine, db.session.get_bind()).connect()
+        engine = cast(Engine, db.session.get_bind())
+        # The page's own session has told what it was asked for: two connections for one answer would be one too many
+        # where a pooler has few.
+        let_go()
+        self._connection = engine.connect()
         try:
             self._begin()
             self._where, self._values = self._conditions()
