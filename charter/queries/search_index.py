@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 from sqlalchemy import (
@@ -51,8 +52,13 @@ _EXACT_WORDS = 64
 _MOST_WORDS = 500
 #: A word of so many entries is rare: the inverted index finds no more than that.
 RARE = 1000
-#: So many entries of a common word are looked at before the shorter way is chosen.
-WALKED = 1500
+#: So few entries hold all words, if they have nothing to do with one another, that following a list finds them late.
+FEW = 300
+#: So many entries of a common word are looked at before the shorter way is chosen; GLANCED where few are expected: the
+#: words of one organisation's name belong together, and their first entries tell it.
+WALKED, GLANCED = 1500, 200
+#: What a region or an affiliation leaves of the registry, about.
+_SHARE = 0.05
 
 
 @dataclass(frozen=True)
@@ -166,14 +172,15 @@ class _Asked:
     frequency: int
 
 
-#: The beginnings of two and three letters are not counted: they are common.
+#: The beginnings of two and three letters are not counted: they are as common as a word can be.
 _COMMON = 10**9
 
 
-def _look_up(words: Sequence[Word]) -> list[_Asked]:
-    """What each word stands for, in one query."""
+def _look_up(words: Sequence[Word]) -> tuple[list[_Asked], int]:
+    """What each word stands for, and how many entries there are, in one query."""
     is_stored = {word: not _is_whole(word) and len(word.text) <= LONGEST for word in words}
-    parts = []
+    newest = select(func.coalesce(func.max(PublicEntry.number), 0).label("entries")).subquery("newest")
+    parts: list[Select[Any]] = [select(literal(-1).label("place"), literal("").label("word"), newest.c.entries)]
     for place, word in enumerate(words):
         if is_stored[word]:
             continue
@@ -181,9 +188,8 @@ def _look_up(words: Sequence[Word]) -> list[_Asked]:
         part = (known if _is_whole(word) else _beginning(word, _MOST_WORDS + 1)).subquery(f"part_{place}")
         parts.append(select(literal(place).label("place"), part.c.word, part.c.entries))
     found: dict[int, list[tuple[str, int]]] = {}
-    if parts:
-        for place, term, entries in db.session.execute(union_all(*parts)):
-            found.setdefault(place, []).append((term, entries))
+    for place, term, entries in db.session.execute(union_all(*parts)):
+        found.setdefault(place, []).append((term, entries))
     asked = []
     for place, word in enumerate(words):
         if is_stored[word]:
@@ -192,7 +198,7 @@ def _look_up(words: Sequence[Word]) -> list[_Asked]:
         terms = found.get(place, [])
         is_few = len(terms) <= _MOST_WORDS
         asked.append(_Asked(word, tuple(term for term, _ in terms) if is_few else None, sum(n for _, n in terms)))
-    return asked
+    return asked, found[-1][0][1]
 
 
 def _list_of(asked: _Asked, part: Part) -> Select[int] | None:
@@ -212,7 +218,7 @@ def _list_of(asked: _Asked, part: Part) -> Select[int] | None:
 
 
 def _on_postgresql(selection: Selection, part: Part) -> list[int]:
-    asked = _look_up(selection.words)
+    asked, count = _look_up(selection.words)
     if any(one.terms == () for one in asked):
         return []
     rarest = min(asked, key=lambda one: one.frequency)
@@ -221,21 +227,27 @@ def _on_postgresql(selection: Selection, part: Part) -> list[int]:
         if listed is not None:
             return list(db.session.scalars(listed))
     if rarest.frequency > RARE:
-        walked = _follow(selection, rarest, part, WALKED)
+        is_few = _expected(asked, len(filters_in_index(selection)), count) <= FEW
+        length = GLANCED if is_few else WALKED
+        walked = _follow(selection, rarest, part, length)
         if walked is not None and len(walked) < part.limit:
-            needed = _further(len(walked), rarest.frequency, part.limit)
+            needed = _further(len(walked) / length, rarest.frequency, part.limit)
             walked = _follow(selection, rarest, part, needed) if needed else None
         if walked is not None and len(walked) == part.limit:
             return walked
     return list(db.session.scalars(_inverted(selection, asked, part)))
 
 
-def _further(found: int, frequency: int, limit: int) -> int:
-    """How far to follow a list of which WALKED entries held `found`; 0 if the inverted index is the shorter way.
+def _expected(asked: Sequence[_Asked], filters: int, count: int) -> float:
+    """How many of `count` entries hold all words if each word has nothing to do with the others."""
+    return count * prod(min(1.0, one.frequency / max(1, count)) for one in asked) * _SHARE**filters
+
+
+def _further(density: float, frequency: int, limit: int) -> int:
+    """How far to follow a list of which this part fits so far; 0 if the inverted index is the shorter way.
 
     Following costs limit / density, the inverted index as much as there are hits: density * frequency.
     """
-    density = found / WALKED
     return int(1.5 * limit / density) if density and limit / density < density * frequency else 0
 
 

@@ -166,6 +166,8 @@ def test_common_words_are_found_by_whichever_way_is_shorter(
     app: Flask, filled: list[PublicEntry], monkeypatch: pytest.MonkeyPatch, rare: int, walked: int
 ) -> None:
     monkeypatch.setattr(search_index, "RARE", rare)
+    monkeypatch.setattr(search_index, "FEW", 0.5)
+    monkeypatch.setattr(search_index, "GLANCED", 3)
     monkeypatch.setattr(search_index, "WALKED", walked)
     ways = set()
     for asked in ASKED[1:]:
