@@ -195,7 +195,8 @@ def _look_up(words: Sequence[Word]) -> tuple[list[_Asked], int]:
         if is_stored[word]:
             asked.append(_Asked(word, (f"^{word.text}",), _COMMON))
             continue
-        terms = found.get(place, [])
+        # A whole word is its own term, whether or not it is counted.
+        terms = found.get(place) or ([(word.text, 0)] if _is_whole(word) else [])
         is_few = len(terms) <= _MOST_WORDS
         asked.append(_Asked(word, tuple(term for term, _ in terms) if is_few else None, sum(n for _, n in terms)))
     return asked, found[-1][0][1]
