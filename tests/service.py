@@ -117,7 +117,7 @@ class Service:
         for process_id, command in processes_of(self.instance).items():
             if re.search(r"charter worker\b", command):
                 found["worker"] = process_id
-            elif re.search(r"charter web\b", command) and _parent_of(process_id) == self.process.pid:
+            elif re.search(r"charter web\b", command) and parent_of(process_id) == self.process.pid:
                 found["web server"] = process_id
         return found
 
@@ -137,5 +137,9 @@ def processes_of(instance: Path) -> dict[int, str]:
     return found
 
 
-def _parent_of(process_id: int) -> int:
-    return int(Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[1])
+def parent_of(process_id: int) -> int | None:
+    """Who started a process, as long as it lives: one that has just ended has none."""
+    try:
+        return int(Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return None

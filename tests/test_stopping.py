@@ -19,7 +19,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from tests.crowd import Crowd
-from tests.service import ROOT, STOP_SECONDS, Service, clean_environment, free_port, processes_of
+from tests.service import ROOT, STOP_SECONDS, Service, clean_environment, free_port, parent_of, processes_of
 
 pytestmark = pytest.mark.xdist_group("launch")
 
@@ -80,12 +80,7 @@ def without_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 def web_processes(service: Service) -> list[int]:
     """Those that answer: children of the web server."""
     server = service.children()["web server"]
-    found = []
-    for process_id in processes_of(service.instance):
-        status = Path(f"/proc/{process_id}/stat")
-        if status.exists() and int(status.read_text().rpartition(")")[2].split()[1]) == server:
-            found.append(process_id)
-    return found
+    return [process_id for process_id in processes_of(service.instance) if parent_of(process_id) == server]
 
 
 def wait_until(what: Callable[[], object], seconds: float = 60) -> None:

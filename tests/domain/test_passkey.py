@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from charter.domain.authenticators import question_for_known, question_for_new, verify_known, verify_new
 from charter.domain.passkey import (
     ANSWER_MAX_CHARS,
     PasskeyError,
@@ -19,12 +20,8 @@ from charter.domain.passkey import (
     is_counting_on,
     new_challenge,
     new_user_handle,
-    question_for_known,
-    question_for_new,
     read_answer,
     site_of,
-    verify_known,
-    verify_new,
 )
 from tests.authenticator import Authenticator, decoded, encoded
 

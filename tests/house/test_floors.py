@@ -51,8 +51,12 @@ def test_only_one_module_knows_each_outsider() -> None:
     owners = {
         r"^\s*(from|import) flask_babel": {"charter/i18n.py"},
         r"^\s*(from|import) flask_sqlalchemy": {"charter/models/base.py"},
-        r"^\s*(from|import) flask_security": {"charter/web/staff/auth.py", "charter/web/staff/factors.py"},
-        r"^\s*(from|import) webauthn": {"charter/domain/passkey.py"},
+        r"^\s*(from|import) flask_security": {
+            "charter/web/staff/__init__.py",
+            "charter/web/staff/auth.py",
+            "charter/web/staff/factors.py",
+        },
+        r"^\s*(from|import) webauthn": {"charter/domain/authenticators.py"},
         r"\bsession\.commit\(": {"charter/operations/unit.py", "charter/web/staff/auth.py"},
         r"\bos\.environ\b": {"charter/settings/reading.py", "charter/launch.py"},
     }
@@ -125,3 +129,17 @@ def test_this_machine_itself_can_be_reached() -> None:
         server.listen()
         with socket.create_connection(("localhost", server.getsockname()[1]), timeout=5):
             pass
+
+
+def test_what_few_need_is_not_loaded_by_every_process(tmp_path: Path) -> None:
+    program = "import sys, charter; charter.create_app(); print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=os.environ | {"CHARTER_INSTANCE_PATH": str(tmp_path), "CHARTER_DATABASE_URL": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert "flask_security" in loaded
+    assert {"webauthn", "OpenSSL", "xlsxwriter", "rapidfuzz"}.isdisjoint(loaded)

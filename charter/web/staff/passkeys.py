@@ -70,12 +70,14 @@ def passkeys() -> Response:
 
 def _add(form: forms.PasskeyForm, site: Site) -> str | None:
     """None when it was added, else why not."""
+    from charter.domain import authenticators
+
     staff_id = gates.current_staff().id
     challenge = challenges.take(Purpose.ADD, who=str(staff_id))
     if challenge is None:
         return _too_late()
     try:
-        made = passkeys_domain.verify_new(_read_answer(), site, challenge=challenge.value)
+        made = authenticators.verify_new(_read_answer(), site, challenge=challenge.value)
         operations.add(staff_id, passkey=made, user_handle=challenge.user_handle, name=form.name.data, now=clock.now())
     except PasskeyError:
         _note("answer")
@@ -91,6 +93,8 @@ def _add(form: forms.PasskeyForm, site: Site) -> str | None:
 @gates.staff_required
 def passkey_challenge() -> Response:
     """What the browser shall ask the device that is to keep a new passkey. 422: the name first, 403: the password."""
+    from charter.domain import authenticators
+
     _require_table()
     site = _require_site()
     if not way_in.is_password_fresh():
@@ -102,7 +106,7 @@ def passkey_challenge() -> Response:
     handle = present.user_handle or passkeys_domain.new_user_handle()
     challenge = challenges.give(Purpose.ADD, who=str(member.id), user_handle=handle)
     return jsonify(
-        passkeys_domain.question_for_new(
+        authenticators.question_for_new(
             site,
             challenge=challenge.value,
             user_handle=handle,
@@ -140,10 +144,12 @@ def _list(form: forms.PasskeyForm) -> Response:
 @gates.open_to_all
 def passkey_sign_in_challenge() -> Response:
     """What the browser shall ask whatever device is there; the same for everybody."""
+    from charter.domain import authenticators
+
     _require_table()
     site = _require_site()
     challenge = challenges.give(Purpose.SIGN_IN)
-    return jsonify(passkeys_domain.question_for_known(site, challenge=challenge.value))
+    return jsonify(authenticators.question_for_known(site, challenge=challenge.value))
 
 
 @blueprint.post("/sign-in/passkey")
@@ -172,6 +178,8 @@ def passkey_sign_in() -> Response:
 @gates.open_to_all
 def passkey_second_factor_challenge() -> Response:
     """What the browser shall ask the devices of whoever gave the password."""
+    from charter.domain import authenticators
+
     _require_table()
     site = _require_site()
     uniquifier, staff_id = _owing()
@@ -179,7 +187,7 @@ def passkey_second_factor_challenge() -> Response:
         return way_in.from_the_start()
     challenge = challenges.give(Purpose.SECOND_FACTOR, who=uniquifier)
     allowed = queries.own_keys(staff_id).credential_ids
-    return jsonify(passkeys_domain.question_for_known(site, challenge=challenge.value, allowed=allowed))
+    return jsonify(authenticators.question_for_known(site, challenge=challenge.value, allowed=allowed))
 
 
 @blueprint.post("/second-factor/passkey")
@@ -236,13 +244,15 @@ def _sign_in(site: Site, challenge: bytes, *, who: int | None) -> str | None:
 
 def _proved(answer: Answer, site: Site, challenge: bytes, *, who: int | None) -> tuple[KnownPasskey, int]:
     """Whose passkey answered rightly, and its counter. Raises PasskeyError."""
+    from charter.domain import authenticators
+
     known = queries.find_known(answer.credential_id)
     if known is None or who not in {None, known.staff_id}:
         raise PasskeyError
     # A device that was told which passkeys will do may leave the handle out (WebAuthn §7.2 step 6).
     if answer.user_handle != known.user_handle and not (who is not None and answer.user_handle is None):
         raise PasskeyError
-    count = passkeys_domain.verify_known(answer, site, challenge=challenge, public_key=known.public_key)
+    count = authenticators.verify_known(answer, site, challenge=challenge, public_key=known.public_key)
     return known, count
 
 
