@@ -17,11 +17,11 @@ import structlog
 from flask import Flask, current_app
 from sqlalchemy.exc import SQLAlchemyError
 
-from charter import clock, kept_spreadsheet, leaves_file, logs, meters, metrics
+from charter import clock, kept_spreadsheet, leaves_file, log_key, logs, meters, metrics
 from charter.domain.mail import Delivery
 from charter.forgetting import Forgetting
 from charter.mail import DeliveryError, Transport, render, transport_for
-from charter.operations import figures, outbox, publication
+from charter.operations import figures, outbox, publication, tree
 from charter.queries import log, schema, statistics
 from charter.settings import Settings
 
@@ -63,10 +63,12 @@ def publish(forgetting: Forgetting | None = None) -> int:
         return 0
     if statistics.is_new_day(now=clock.now()):
         figures.begin_day(now=clock.now())
+    log_key.make(settings)
+    signer = log_key.signer(settings)
     leaves = 0
     while True:
         began = time.perf_counter()
-        result = publication.publish_batch(now=clock.now())
+        result = publication.publish_batch(now=clock.now(), signer=signer)
         if result is None:
             break
         meters.batch_published(result.leaf_count, time.perf_counter() - began)
@@ -77,12 +79,15 @@ def publish(forgetting: Forgetting | None = None) -> int:
         leaves_file.follow(settings)
         if not result.is_full:
             break
+    if log.is_unsigned():
+        tree.sign_newest(signer, now=clock.now())
     return leaves
 
 
 def count_past() -> bool:
     """Counts some leaves that no batch has counted, such as those from before an upgrade; whether there are more."""
-    return statistics.has_uncounted_leaves() and figures.count_past()
+    is_more = statistics.has_uncounted_leaves() and figures.count_past()
+    return (log.lacks_nodes() and tree.build_past()) or is_more
 
 
 # ── mail ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

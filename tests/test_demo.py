@@ -29,8 +29,8 @@ from charter.models.registry import PublicEntry, RegionCount
 from charter.models.signature import Clarification, Signature, SignatureConsent, SignatureEvent
 from charter.models.staff import StaffAccount
 from charter.queries import staff as staff_queries
-from charter.tlog.leaf import hash_leaf
 from charter.tlog.record import commitment
+from charter.tlog.tree import hash_leaf
 from tests.conftest import make_settings
 
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)  # a Monday afternoon in Almaty

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String
+from sqlalchemy import BigInteger, Connection, ForeignKey, Index, LargeBinary, String, Text, inspect
 from sqlalchemy.orm import Mapped, mapped_column
 
 from charter.models.base import Base, BigId
@@ -33,6 +33,74 @@ class LogBatch(Base):
     revision: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)  # 1, 2, 3 …
     at: Mapped[datetime]  # never decreasing, whatever the clock does
     tree_size: Mapped[int] = mapped_column(BigId)  # leaves after this batch
+
+
+class LogNode(Base):
+    """The hash of a whole subtree of the tree over the leaves, above them. Public, append-only by trigger.
+
+    level: from 1 on, of 2^level leaves (`log_leaf.hash` is level 0). A root or a proof reads one of each level.
+    """
+
+    __tablename__ = "log_node"
+
+    level: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    index: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
+    hash: Mapped[bytes] = mapped_column(LargeBinary(32))
+
+
+class LogPlace(Base):
+    """Where the leaves of an entry stand, so that its proof is found without reading the log. Public; made from leaves.
+
+    record_index: of the `publish` or `correct` whose `commit` is that of the present record line.
+    """
+
+    __tablename__ = "log_place"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    entry: Mapped[str] = mapped_column(String(32), primary_key=True)
+    confirm_index: Mapped[int | None] = mapped_column(BigInteger)
+    record_index: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class LogCheckpoint(Base):
+    """The tree at one size, signed: written by the batch that reached it, or after. Public, append-only by trigger."""
+
+    __tablename__ = "log_checkpoint"
+
+    size: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
+    root: Mapped[bytes] = mapped_column(LargeBinary(32))
+    at: Mapped[datetime]  # when it was signed
+    note: Mapped[str] = mapped_column(Text)  # the whole note with our own signatures, without cosignatures
+
+
+class LogCosignature(Base):
+    """A witness has seen a checkpoint to extend those it knew. One a witness and size; a newer one takes its place."""
+
+    __tablename__ = "log_cosignature"
+
+    size: Mapped[int] = mapped_column(ForeignKey("log_checkpoint.size"), primary_key=True)
+    witness: Mapped[str] = mapped_column(String(255), primary_key=True)  # name of its key
+    at: Mapped[datetime]  # the witness's own time, signed by it
+    line: Mapped[str] = mapped_column(Text)  # the signature line with its newline
+
+
+class LogStanding(Base):
+    """One row: how far the log may be shown. Committed first, then guarded outside the database, then served."""
+
+    __tablename__ = "log_standing"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    guarded_size: Mapped[int] = mapped_column(BigId, default=0)  # the signer's guard has it on its disk
+    served_size: Mapped[int] = mapped_column(BigId, default=0)  # of the checkpoint that /log/checkpoint shows
+
+
+#: The one row of `log_standing`.
+THE_STANDING = 1
+
+
+def has_tree(connection: Connection) -> bool:
+    """Whether the tables of the tree are there: the code may be ahead of the database for a while."""
+    return inspect(connection).has_table(LogNode.__tablename__)
 
 
 class LogEvent(Base):

@@ -43,6 +43,8 @@ COUNTED = {
     "refuse": True,
     "withdraw": True,
     "revoke": True,
+    "erase": True,
+    "key": False,
 }
 _ANSWERS = frozenset({"publish", "refuse"})
 
@@ -94,13 +96,14 @@ def follow(leaves: Iterable[Mapping[str, Any]], waiting: Mapping[str, tuple[date
                 place = (kind, leaf.get("reason", ""), (on - confirmed_on).days)
                 moves.answers[place] += 1
                 moves.late[place] += on > due_on
-        if kind == "withdraw":
+        # Who is erased while standing has withdrawn first (LOG §5): here it may only end a wait.
+        if kind == "withdraw" or (kind == "erase" and found is not None):
             moves.sums["withdrawn_published" if found is None else "withdrawn_waiting"] += 1
     return moves
 
 
-def count_batch(data: Sequence[bytes], *, first_index: int, at: datetime) -> None:
-    """Counts the leaves of a batch that is being appended from `first_index` on, and looks at the day.
+def count_batch(leaves: Sequence[Mapping[str, Any]], *, first_index: int, at: datetime) -> None:
+    """Counts the leaves, as objects, of a batch that is being appended from `first_index` on, and looks at the day.
 
     A step of whoever appends. While earlier leaves are not counted it does nothing: `count_past` will come to these.
     """
@@ -109,7 +112,7 @@ def count_batch(data: Sequence[bytes], *, first_index: int, at: datetime) -> Non
     total = _total()
     if total.leaf_count != first_index:
         return
-    _count(data, total)
+    _count(leaves, total)
     total.counted_on = local_date(at)
     total.waiting, total.overdue = _waiting(total.counted_on)
 
@@ -142,7 +145,8 @@ def count_past(*, most: int = LEAVES_AT_ONCE) -> bool:
         .where(LogLeaf.index >= first, LogLeaf.index < min(end, first + most))
         .order_by(LogLeaf.index)
     ).all()
-    _count(data, total)
+    # They are our own bytes, checked when they were written.
+    _count([json.loads(one) for one in data], total)
     total.counted_on = None
     return total.leaf_count < end
 
@@ -170,9 +174,7 @@ def _total() -> LogTotal:
     return total
 
 
-def _count(data: Sequence[bytes], total: LogTotal) -> None:
-    # They are our own bytes, checked when they were written.
-    leaves = [json.loads(one) for one in data]
+def _count(leaves: Sequence[Mapping[str, Any]], total: LogTotal) -> None:
     named = {leaf["entry"] for leaf in leaves if COUNTED[leaf["kind"]]}
     waiting: dict[str, tuple[date, date]] = {}
     if named:
@@ -204,7 +206,7 @@ def _count(data: Sequence[bytes], total: LogTotal) -> None:
     )
     for column, change in moves.sums.items():
         setattr(total, column, getattr(total, column) + change)
-    total.leaf_count += len(data)
+    total.leaf_count += len(leaves)
 
 
 def _waiting(today: date) -> tuple[int, int]:

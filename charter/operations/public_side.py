@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -27,11 +28,13 @@ from charter.models.registry import (
     RegistryWord,
 )
 from charter.models.signature import Signature
-from charter.operations import figures
+from charter.operations import figures, tree
+from charter.operations.bulk import insert_columns
 from charter.operations.steps import get_affiliation
 from charter.operations.unit import insert_if_absent
 from charter.tlog import leaf as leaves
 from charter.tlog.record import SALT_BYTES, encode_record
+from charter.tlog.tree import hash_leaf
 
 #: The first character of a word that is a filter and nobody's name.
 FILTER = "_"
@@ -108,15 +111,27 @@ def _names_of(row: PublicEntry) -> tuple[str, ...]:
 _LEAVES_AT_ONCE = 500
 
 
-def append_batch(*, revision: int, at: datetime, first_index: int, data: Sequence[bytes]) -> None:
-    """One batch with its leaves, whose bytes are `data`, from `first_index` on. at: whole seconds, UTC."""
+def append_batch(*, revision: int, at: datetime, first_index: int, data: Sequence[bytes]) -> bytes | None:
+    """One batch with its leaves, whose bytes are `data`, from `first_index` on. at: whole seconds, UTC.
+
+    Returns the root of the tree, None where nothing was appended or the tree is not built so far yet.
+    """
     db.session.add(LogBatch(revision=revision, at=at, tree_size=first_index + len(data)))
     db.session.flush()
-    db.session.add_all(
-        LogLeaf(index=first_index + place, data=leaf, hash=leaves.hash_leaf(leaf), revision=revision)
-        for place, leaf in enumerate(data)
+    hashes = [hash_leaf(leaf) for leaf in data]
+    insert_columns(
+        LogLeaf,
+        {
+            "index": range(first_index, first_index + len(data)),
+            "data": data,
+            "hash": hashes,
+            "revision": [revision] * len(data),
+        },
     )
-    figures.count_batch(data, first_index=first_index, at=at)
+    # They are our own bytes, checked when they were written.
+    parsed = [json.loads(leaf) for leaf in data]
+    figures.count_batch(parsed, first_index=first_index, at=at)
+    return tree.append_nodes(first_index, hashes, parsed)
 
 
 def build_entry(signature: Signature, *, number: int, rev: int) -> tuple[PublicEntry, bytes]:

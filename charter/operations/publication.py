@@ -15,6 +15,7 @@ from charter.models.log import LogBatch, LogEvent
 from charter.models.moments import has_come
 from charter.models.registry import PublicEntry
 from charter.models.signature import Link, Signature
+from charter.operations import tree
 from charter.operations.public_side import (
     Changes,
     append_batch,
@@ -30,6 +31,7 @@ from charter.operations.steps import add_event, queue_message
 from charter.operations.unit import lock, operation
 from charter.tlog import leaf as leaves
 from charter.tlog.record import commitment
+from charter.tlog.signer import Signer
 
 #: Events in one batch; the next one follows at once when there are more.
 MOST_EVENTS = 1000
@@ -68,11 +70,12 @@ class _Batch:
 
 
 @operation
-def publish_batch(*, now: datetime) -> BatchResult | None:
+def publish_batch(*, now: datetime, signer: Signer | None = None) -> BatchResult | None:
     """Publishes what is due and returns what was done, or None when nothing is.
 
     In one transaction: leaves appended, public records written or destroyed, counters moved, `public_revision` raised
-    by one, message `published` queued, the events deleted. Only one publisher works at a time (LOG §3).
+    by one, message `published` queued, the events deleted, the tree's new size signed. Only one publisher works at a
+    time (LOG §3). signer: without one the checkpoint is left to `tree.sign_newest`.
     The time of a batch never goes back, whatever the clock does.
     """
     lock("publisher", "one")
@@ -87,7 +90,9 @@ def publish_batch(*, now: datetime) -> BatchResult | None:
     make_findable(unindexed, batch.changes)
     _apply(events, batch, now=now)
     first_index = 0 if last is None else last.tree_size
-    append_batch(revision=batch.revision, at=batch.at, first_index=first_index, data=batch.leaves)
+    root = append_batch(revision=batch.revision, at=batch.at, first_index=first_index, data=batch.leaves)
+    if root is not None and signer is not None:
+        tree.add_checkpoint(first_index + len(batch.leaves), root, signer, at=batch.at)
     move_counters(batch.changes)
     for event in events:
         db.session.delete(event)

@@ -211,6 +211,21 @@ def _withdraw(again: _Replay, values: Mapping[str, object]) -> None:
         end_entry(row, by="signatory", at=again.at, changes=again.changes)
 
 
+def _revoke(again: _Replay, values: Mapping[str, object]) -> None:
+    """The entry leaves; who decided it stands in the log as pseudonyms only."""
+    row = again.public.get(str(values["entry"]))
+    if row is not None and row.ended_on is None:
+        end_entry(row, by="centre", at=again.at, changes=again.changes)
+
+
+def _erase(again: _Replay, values: Mapping[str, object]) -> None:
+    _withdraw(again, values)
+
+
+def _nothing(_again: _Replay, _values: Mapping[str, object]) -> None:
+    """Keys are files beside the database."""
+
+
 #: A kind without a rule would bring back half of what happened: a test asks for one of every kind of leaf.
 RULES: dict[str, Callable[[_Replay, Mapping[str, object]], None]] = {
     "charter": _charter,
@@ -219,6 +234,9 @@ RULES: dict[str, Callable[[_Replay, Mapping[str, object]], None]] = {
     "correct": _correct,
     "refuse": _refuse,
     "withdraw": _withdraw,
+    "revoke": _revoke,
+    "erase": _erase,
+    "key": _nothing,
 }
 
 

@@ -8,13 +8,14 @@ from datetime import datetime
 from sqlalchemy import Connection, select
 
 from charter.domain.moments import LONGEST_UNDO
+from charter.models import nodes
 from charter.models.base import db
-from charter.models.log import LogBatch, LogEvent, LogLeaf
+from charter.models.log import LogBatch, LogCheckpoint, LogEvent, LogLeaf, has_tree
 from charter.models.moments import has_come
 from charter.tlog.leaves_text import Closing
 
 #: Leaf kinds that take something away from the public: these never wait for a long publication interval (LOG §3).
-URGENT = ("withdraw",)
+URGENT = ("withdraw", "erase", "revoke")
 
 _BATCHES = select(LogBatch.revision, LogBatch.tree_size, LogBatch.at)
 
@@ -54,3 +55,23 @@ def leaves(connection: Connection, first: int, end: int) -> list[bytes]:
     """The bytes of the leaves with an index from `first` up to and without `end`."""
     query = select(LogLeaf.data).where(LogLeaf.index >= first, LogLeaf.index < end).order_by(LogLeaf.index)
     return [bytes(data) for data in connection.scalars(query)]
+
+
+def lacks_nodes() -> bool:
+    """Whether leaves stand in the log that the tree does not cover yet: from before an upgrade, or a restore."""
+    connection = db.session.connection()
+    return has_tree(connection) and _size(connection) - nodes.built_to(connection) > 1
+
+
+def is_unsigned() -> bool:
+    """Whether the tree covers every leaf and no checkpoint of it is signed."""
+    connection = db.session.connection()
+    size = _size(connection)
+    if not size or not has_tree(connection) or size - nodes.built_to(connection) > 1:
+        return False
+    return connection.scalar(select(LogCheckpoint.size).where(LogCheckpoint.size == size)) is None
+
+
+def _size(connection: Connection) -> int:
+    newest = newest_batch(connection)
+    return 0 if newest is None else newest.tree_size

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from charter.tlog import canonical
+from charter.tlog import canonical, note
 
 VERSION = 1
 
@@ -19,12 +18,18 @@ KINDS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "correct": (frozenset({"commit", "entry", "rev"}), frozenset({"approvals", "reason"})),
     "refuse": (frozenset({"entry", "reason"}), frozenset()),
     "withdraw": (frozenset({"entry"}), frozenset()),
+    "revoke": (frozenset({"approvals", "entry", "reason"}), frozenset()),
+    "erase": (frozenset({"entry"}), frozenset()),
+    "key": (frozenset({"action", "vkey"}), frozenset()),
 }
 
 #: R: what may stand as the reason of a `refuse`, `correct` or `revoke`.
 LOG_REASONS = frozenset(
     {"duplicate", "impersonation", "not_consented", "ineligible", "unanswered", "court_order", "abuse", "other"}
 )
+
+#: So many members of staff remove an entry together.
+REVOKING = 2
 
 _HEX32 = re.compile(r"[0-9a-f]{32}\Z")
 _HEX64 = re.compile(r"[0-9a-f]{64}\Z")
@@ -54,6 +59,16 @@ def _is_approvals(value: object) -> bool:
     return isinstance(value, list) and len(set(value)) == len(value) > 0 and all(_is(_APPROVAL, item) for item in value)
 
 
+def _is_vkey(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        key = note.parse_key(value)
+    except note.NoteError:
+        return False
+    return key.text == value and key.kind == note.ED25519
+
+
 _CHECKS: dict[str, Callable[[object], bool]] = {
     "charter": lambda value: _is(_SLUG, value),
     "files": _is_files,
@@ -63,6 +78,8 @@ _CHECKS: dict[str, Callable[[object], bool]] = {
     "rev": lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 1,
     "approvals": _is_approvals,
     "reason": lambda value: value in LOG_REASONS,
+    "action": lambda value: value in {"add", "retire"},
+    "vkey": _is_vkey,
 }
 
 
@@ -95,6 +112,8 @@ def encode(kind: str, *, t: str, **values: object) -> bytes:
             raise LeafError(f"{key} of {kind}")
     if kind == "correct" and values["rev"] == 1:
         raise LeafError("rev of correct")  # the first is `publish`
+    if kind == "revoke" and len(values["approvals"]) < REVOKING:  # type: ignore[arg-type]
+        raise LeafError("approvals of revoke")
     if not _is(_TIME, t):
         raise LeafError("t")
     return canonical.encode({**values, "kind": kind, "t": t, "v": VERSION})
@@ -113,8 +132,3 @@ def decode(data: bytes) -> tuple[str, dict[str, object]]:
     if encode(kind, t=t, **values) != data:
         raise LeafError("not as it would be written")
     return kind, values
-
-
-def hash_leaf(leaf: bytes) -> bytes:
-    """32 bytes: SHA-256(0x00 ‖ leaf), RFC 6962 §2.1."""
-    return hashlib.sha256(b"\x00" + leaf).digest()

@@ -24,7 +24,13 @@ from charter.models.base import SEARCH_TABLES, Base, db, writing
 from tests.conftest import make_settings
 from tests.house.world import World, dump
 
-APPEND_ONLY = importlib.import_module("charter.migrations.versions.0001_first_release").APPEND_ONLY
+APPEND_ONLY: tuple[str, ...] = sum(
+    (
+        importlib.import_module(f"charter.migrations.versions.{name}").APPEND_ONLY
+        for name in ("0001_first_release", "0005_log_tree")
+    ),
+    (),
+)
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from charter.models.base import db
 from charter.models.log import LogLeaf
 from charter.models.registry import PublicEntry, RegionCount
 from charter.tlog import canonical
-from charter.tlog.leaf import hash_leaf
 from charter.tlog.record import commitment
+from charter.tlog.tree import hash_leaf
 from tests.people import Desk, Observer, work
 
 REGIONS = ("KZ-75", "KZ-71", "KZ-10", "ZZ")
