@@ -49,8 +49,13 @@ def decode(data: bytes) -> dict[str, object]:
     """The object in `data`, only if encoding it again gives the same bytes; else NotCanonicalError."""
     try:
         value = json.loads(data.decode("utf-8"))
+        is_same = isinstance(value, dict) and encode(value) == data
+    except NotCanonicalError:
+        raise
     except ValueError as error:
         raise NotCanonicalError("not JSON in UTF-8") from error
-    if not isinstance(value, dict) or encode(value) != data:
+    except RecursionError:
+        raise NotCanonicalError("nested too deeply") from None
+    if not is_same:
         raise NotCanonicalError("not in canonical form")
-    return value
+    return dict(value)

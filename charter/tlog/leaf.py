@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from charter.tlog import canonical, note
 
@@ -33,10 +33,10 @@ REVOKING = 2
 
 _HEX32 = re.compile(r"[0-9a-f]{32}\Z")
 _HEX64 = re.compile(r"[0-9a-f]{64}\Z")
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}\Z")
-_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z\Z")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z\Z")
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
-_APPROVAL = re.compile(r"s[1-9]\d*\Z")
+_APPROVAL = re.compile(r"s[1-9][0-9]*\Z")
 
 
 class LeafError(ValueError):
@@ -56,7 +56,27 @@ def _is_files(value: object) -> bool:
 
 
 def _is_approvals(value: object) -> bool:
-    return isinstance(value, list) and len(set(value)) == len(value) > 0 and all(_is(_APPROVAL, item) for item in value)
+    return isinstance(value, list) and all(_is(_APPROVAL, item) for item in value) and len(set(value)) == len(value) > 0
+
+
+def _is_day(value: object) -> bool:
+    if not isinstance(value, str) or not _DAY.match(value):
+        return False
+    try:
+        date.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_time(value: object) -> bool:
+    if not isinstance(value, str) or not _TIME.match(value):
+        return False
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_vkey(value: object) -> bool:
@@ -73,14 +93,19 @@ _CHECKS: dict[str, Callable[[object], bool]] = {
     "charter": lambda value: _is(_SLUG, value),
     "files": _is_files,
     "commit": lambda value: _is(_HEX64, value),
-    "due": lambda value: _is(_DAY, value),
+    "due": _is_day,
     "entry": lambda value: _is(_HEX32, value),
     "rev": lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 1,
     "approvals": _is_approvals,
-    "reason": lambda value: value in LOG_REASONS,
-    "action": lambda value: value in {"add", "retire"},
+    "reason": lambda value: isinstance(value, str) and value in LOG_REASONS,
+    "action": lambda value: isinstance(value, str) and value in {"add", "retire"},
     "vkey": _is_vkey,
 }
+
+
+def is_value(key: str, value: object) -> bool:
+    """Whether a leaf may have this value under this key; of `t` too."""
+    return _is_time(value) if key == "t" else key in _CHECKS and _CHECKS[key](value)
 
 
 def format_time(instant: datetime) -> str:
@@ -90,12 +115,9 @@ def format_time(instant: datetime) -> str:
 
 def parse_time(text: str) -> datetime:
     """The instant of a T. Raises LeafError for another form."""
-    if not _is(_TIME, text):
+    if not _is_time(text):
         raise LeafError("t")
-    try:
-        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
-    except ValueError:
-        raise LeafError("t") from None
+    return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def encode(kind: str, *, t: str, **values: object) -> bytes:
@@ -114,7 +136,7 @@ def encode(kind: str, *, t: str, **values: object) -> bytes:
         raise LeafError("rev of correct")  # the first is `publish`
     if kind == "revoke" and len(values["approvals"]) < REVOKING:  # type: ignore[arg-type]
         raise LeafError("approvals of revoke")
-    if not _is(_TIME, t):
+    if not _is_time(t):
         raise LeafError("t")
     return canonical.encode({**values, "kind": kind, "t": t, "v": VERSION})
 

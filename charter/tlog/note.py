@@ -83,7 +83,7 @@ def parse_key(text: str) -> Key:
     data = decoded(encoded)
     key = Key(name, data[:1], data[1:])
     is_known = key.kind in {ED25519, COSIGNATURE} and len(key.public) == PUBLIC_BYTES
-    if not _NAME.fullmatch(name) or not is_known or key.id.hex() != digits:
+    if not _NAME.fullmatch(name) or not is_text(name) or not is_known or key.id.hex() != digits:
         raise NoteError("key")
     return key
 
@@ -110,6 +110,8 @@ def write(checkpoint: Checkpoint, signatures: Sequence[Signature]) -> str:
 
 def read(text: str) -> tuple[Checkpoint, list[Signature]]:
     """The parts of a note with exactly three lines of body, nothing verified. Raises NoteError."""
+    if not is_text(text):
+        raise NoteError("characters")
     body, separator, rest = text.partition("\n\n")
     lines = body.split("\n")
     if not separator or len(lines) != 3 or not rest.endswith("\n"):
@@ -129,10 +131,13 @@ def verify(text: str, key: Key, check: Verify) -> Checkpoint:
     checkpoint, signatures = read(text)
     if key.kind != ED25519 or checkpoint.origin != key.name:
         raise NoteError("origin")
-    for one in _of(signatures, key):
-        if len(one.value) == SIGNATURE_BYTES and check(key.public, one.value, checkpoint.body.encode()):
-            return checkpoint
-    raise NoteError("signature")
+    found, message = _of(signatures, key), checkpoint.body.encode()
+    # A line of a known key that is wrong spoils the note, whatever stands beside it.
+    if not found or any(
+        len(one.value) != SIGNATURE_BYTES or not check(key.public, one.value, message) for one in found
+    ):
+        raise NoteError("signature")
+    return checkpoint
 
 
 def verify_cosignature(checkpoint: Checkpoint, signatures: Sequence[Signature], key: Key, check: Verify) -> int:
@@ -144,6 +149,11 @@ def verify_cosignature(checkpoint: Checkpoint, signatures: Sequence[Signature], 
         if check(key.public, one.value[8:], cosignature_message(checkpoint, time)):
             return int(time)
     raise NoteError("cosignature")
+
+
+def is_text(text: str) -> bool:
+    """Whether a note may hold it: what UTF-8 can say, without control characters other than newlines."""
+    return not any((char < " " and char != "\n") or "\ud800" <= char <= "\udfff" for char in text)
 
 
 def _of(signatures: Sequence[Signature], key: Key) -> list[Signature]:
