@@ -10,7 +10,8 @@ from charter.settings.declared import (
     variable_of,
 )
 from charter.settings.reading import default_instance_path, environment_for, load
-from charter.settings.rules import own_database_url
+from charter.settings.rules import own_database_url, own_origin
+from charter.settings.witnesses import read_witnesses
 
 __all__ = [
     "OUTSIDE_NAMES",
@@ -22,6 +23,8 @@ __all__ = [
     "is_loopback_host",
     "load",
     "own_database_url",
+    "own_origin",
+    "read_witnesses",
     "registry_of_settings",
     "variable_of",
 ]

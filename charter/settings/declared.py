@@ -174,6 +174,26 @@ class Settings:
         "Name of the transparency log; never change it once something has been published.",
         shown="host of `public_url` + `/log`",
     )
+    log_path: Path = _setting(  # noqa: RUF009 - a Path never changes
+        Path("instance"),
+        "Folder for the log's key and guard; keep it, and never let two machines have it.",
+        shown="`instance`",
+    )
+    witnesses: tuple[str, ...] = _setting(
+        (),
+        "Witnesses that cosign the log's checkpoints, each as its key and its address with a space between:"
+        " `name+hash+key https://witness.example`. Separated by commas.",
+    )
+    witness_quorum: int = _setting(
+        0, "So many witnesses must have cosigned a checkpoint before it is shown; 0: none.", least=0, most=32
+    )
+    witness_grace_hours: int = _setting(
+        24,
+        "With a quorum that is missed for so long, checkpoints are shown without it; until then the last one that had"
+        " it.",
+        least=1,
+        most=720,
+    )
     charter_edition: str = _setting("specimen-1", "Edition of the Charter that is open for signing.")
     centre_name: str = _setting("", "Name of the Centre, in the consent text, on pages and in mail.")
     centre_address: str = _setting("", "Postal address of the Centre.")

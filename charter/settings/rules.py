@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from charter.settings.declared import SECRET_KEY_LEAST_LENGTH, is_address, is_loopback_host
+from charter.settings.witnesses import check_witnesses
 
 _HOST_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST_PATTERN = re.compile(rf"{_HOST_LABEL}(?:\.{_HOST_LABEL})*\.?", re.IGNORECASE)
@@ -54,6 +55,7 @@ def complete(values: dict[str, Any], sources: Mapping[str, str], problems: list[
         if not _HOST_PATTERN.fullmatch(host.removeprefix(".")) and not is_address(host):
             problems.append(f"{sources['trusted_hosts']} holds {host!r}, which is not a host name.")
 
+    check_witnesses(values, sources, problems)
     if values["metrics_port"] and values["metrics_port"] == values["bind_port"]:
         problems.append(f"{sources['metrics_port']} must not be the port of the web server.")
 
@@ -75,10 +77,14 @@ def complete(values: dict[str, Any], sources: Mapping[str, str], problems: list[
     elif not values["backup_path"].is_absolute():
         # The service, a timer and a person at a shell must mean the same folder.
         problems.append(f"{sources['backup_path']} must be an absolute path.")
+    if "log_path" not in sources:
+        values["log_path"] = values["instance_path"]
+    elif not values["log_path"].is_absolute():
+        problems.append(f"{sources['log_path']} must be an absolute path.")
     if "mail_from" not in sources and host and not is_loopback_host(host) and not is_address(host):
         values["mail_from"] = f"charter@{host}"
     if not values["log_origin"]:
-        values["log_origin"] = f"{address.netloc}/log"
+        values["log_origin"] = own_origin(values["public_url"])
     if not values["trusted_hosts"]:
         embedded_hosts = [] if is_production else ["127.0.0.1", "localhost"]
         values["trusted_hosts"] = tuple(dict.fromkeys([host, *embedded_hosts]))
@@ -212,6 +218,11 @@ def _checked_secret_key(text: str) -> str:
     if len(text) < SECRET_KEY_LEAST_LENGTH:
         raise ValueError(f"is too short: at least {SECRET_KEY_LEAST_LENGTH} random characters")
     return text
+
+
+def own_origin(public_url: str) -> str:
+    """The name of a log that begins at this address unless another is given."""
+    return f"{urlsplit(public_url).netloc}/log"
 
 
 def own_database_url(folder: Path) -> str:
