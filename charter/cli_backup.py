@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -30,6 +31,16 @@ class _Busy(click.ClickException):
 def _failed(error: BackupError) -> click.ClickException:
     """One line, and an exit code that tells the two cases apart."""
     return (_Busy if isinstance(error, BusyError) else click.ClickException)(str(error))
+
+
+def _of_mirror(command: Callable[..., None]) -> Callable[..., None]:
+    """Two options that name a mirror."""
+    command = click.option("--vkey", help="Verifier key that signed the mirror's log; else our own key file counts.")(
+        command
+    )
+    return click.option("--log", metavar="URL|FOLDER", help="A mirror, to take missing leaves and records from.")(
+        command
+    )
 
 
 @click.command()
@@ -76,11 +87,12 @@ def backup_key(file: Path) -> None:
 )
 @click.option("--check", is_flag=True, help="Decrypt and verify only; the instance stays as it is.")
 @click.option("--new-key", is_flag=True, help="The old secret key is lost: go on, though every mailed link is dead.")
+@_of_mirror
 @with_appcontext
-def restore(file: Path, identity: Path | None, check: bool, new_key: bool) -> None:
-    """Restore FILE into this instance, which must be empty, and re-apply what the leaves file knows.
+def restore(file: Path, identity: Path | None, check: bool, new_key: bool, log: str | None, vkey: str | None) -> None:
+    """Restore FILE into this instance, which must be empty, and re-apply what leaves file and mirror know.
 
-    The secret key and leaves.log have to be in their places before.
+    The secret key, the log's key and leaves.log have to be in their places before.
     """
     from charter.backup import restoring
 
@@ -100,6 +112,7 @@ def restore(file: Path, identity: Path | None, check: bool, new_key: bool) -> No
             is_key_new=new_key,
             now=clock.now(),
             say=lambda line: click.echo(line, err=True),
+            mirror=None if log is None else restoring.Mirror(log, vkey),
         )
     except BackupError as error:
         raise _failed(error) from None
@@ -109,9 +122,10 @@ def restore(file: Path, identity: Path | None, check: bool, new_key: bool) -> No
 
 @click.command()
 @click.option("--new-key", is_flag=True, help="The old secret key is lost: go on, though every mailed link is dead.")
+@_of_mirror
 @with_appcontext
-def reapply(new_key: bool) -> None:
-    """Bring a database that is older than its leaves file up to it, with the service stopped.
+def reapply(new_key: bool, log: str | None, vkey: str | None) -> None:
+    """Bring a database that is older than its leaves file or a mirror up to it, with the service stopped.
 
     For a PostgreSQL standby that took over and had not heard of the last publications.
     """
@@ -119,7 +133,11 @@ def reapply(new_key: bool) -> None:
 
     try:
         done = restoring.reapply(
-            settings=_settings(), is_key_new=new_key, now=clock.now(), say=lambda line: click.echo(line, err=True)
+            settings=_settings(),
+            is_key_new=new_key,
+            now=clock.now(),
+            say=lambda line: click.echo(line, err=True),
+            mirror=None if log is None else restoring.Mirror(log, vkey),
         )
     except BackupError as error:
         raise _failed(error) from None

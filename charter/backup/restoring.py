@@ -1,4 +1,4 @@
-"""Restoring into an empty instance: check everything, fill, migrate, re-apply the leaves file, and only then open."""
+"""Restoring into an empty instance: check everything, fill, migrate, re-apply the log, and only then open."""
 
 from __future__ import annotations
 
@@ -13,18 +13,29 @@ from flask import Flask
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from charter import leaves_file, migrating
-from charter.backup import folder, postgres, replaying, report, sealing, sqlite
+from charter import leaves_file, log_key, migrating
+from charter.backup import folder, mirrored, postgres, replaying, report, sealing, sqlite
 from charter.backup.errors import BackupError
 from charter.domain import token as tokens
+from charter.forgetting import forget_everything
 from charter.operations import recovery as operations
 from charter.operations import restore_mark
 from charter.queries import recovery, schema
 from charter.queries.recovery import Facts
 from charter.settings import Settings
+from charter.tlog import note
 
 #: Beside the database while it is built; takes its place at the end.
 BUILDING = ".restoring"
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """Where a copy of the log is. base: a folder or an address. vkey: who signed it; None: the key in our folder."""
+
+    base: str
+    vkey: str | None = None
+
 
 Say = Callable[[str], None]
 MakeApp = Callable[[Settings], Flask]
@@ -66,33 +77,61 @@ def restore(
     is_key_new: bool,
     now: datetime,
     say: Say,
+    mirror: Mirror | None = None,
 ) -> Restored:
-    """Brings a backup into the empty instance of `settings`, and then everything of the leaves file that came later.
+    """Brings a backup into the empty instance of `settings`, and then everything that came later.
 
-    make_app: assembles the application on other settings. is_key_new: the old secret key is lost, and the links that it
-    made with it. Whatever is refused or broken off leaves the instance empty; on PostgreSQL one that was broken off
-    after its rows were in goes on when it is repeated. Raises BackupError.
+    That is what the leaves file and the mirror know. make_app: assembles the application on other settings. is_key_new:
+    the old secret key is lost, and the links that it made with it. Whatever is refused or broken off leaves the
+    instance empty; on PostgreSQL one that was broken off after its rows were in goes on when it is repeated.
+    Raises BackupError.
     """
     with _errors(), folder.alone(settings.backup_path), folder.working_folder(settings.backup_path) as work:
+        log = None if mirror is None else _fetch(mirror, settings, work, say)
         if settings.database_url.startswith("sqlite"):
-            text = _into_sqlite(backup, identity, settings, make_app, is_key_new, now, say)
+            text = _into_sqlite(backup, identity, settings, make_app, is_key_new, now, say, log)
         else:
-            text = _into_postgresql(backup, identity, settings, make_app, is_key_new, now, say, work)
+            text = _into_postgresql(backup, identity, settings, make_app, is_key_new, now, say, work, log)
         return _kept(text, settings, now)
 
 
-def reapply(*, settings: Settings, is_key_new: bool, now: datetime, say: Say) -> Restored:
-    """Brings a database that is older than its leaves file up to it, in its place: a standby that took over, say.
+def reapply(*, settings: Settings, is_key_new: bool, now: datetime, say: Say, mirror: Mirror | None = None) -> Restored:
+    """Brings a database that is older than its log up to it, in its place: a standby that took over, say.
 
     Nobody may serve or publish from it meanwhile. Needs an application context. Raises BackupError.
     """
-    with _errors(), folder.alone(settings.backup_path):
+    with _errors(), folder.alone(settings.backup_path), folder.working_folder(settings.backup_path) as work:
+        log = None if mirror is None else _fetch(mirror, settings, work, say)
         with schema.connection() as connection:
             facts = recovery.facts(connection)
-        if leaves_file.standing(settings).state is not leaves_file.State.AHEAD:
-            raise BackupError("The database is not older than its leaves file: nothing to re-apply.")
-        text = _bring_up("the database that was here", None, facts, settings, is_key_new, now, say)
+        is_older = leaves_file.standing(settings).state is leaves_file.State.AHEAD
+        if not is_older and (log is None or log.size <= facts.tree_size):
+            known = "leaves file" if log is None else "leaves file, nor than the mirror"
+            raise BackupError(f"The database is not older than its {known}: nothing to re-apply.")
+        text = _bring_up("the database that was here", None, facts, settings, is_key_new, now, say, log)
         return _kept(text, settings, now)
+
+
+def _fetch(mirror: Mirror, settings: Settings, work: Path, say: Say) -> mirrored.MirroredLog:
+    """Before anything is changed."""
+    say("Reading the mirror …")
+    return mirrored.fetch(mirror.base, keys=_keys(mirror, settings), into=work)
+
+
+def _keys(mirror: Mirror, settings: Settings) -> list[note.Key]:
+    if mirror.vkey is not None:
+        try:
+            return [note.parse_key(mirror.vkey)]
+        except note.NoteError:
+            raise BackupError(
+                "What follows --vkey is no key of a log: name+8 digits+letters, as /log/vkey says."
+            ) from None
+    try:
+        return [key for key, _ in log_key.signer(settings).keys]
+    except log_key.LogKeyError as error:
+        raise BackupError(
+            f"The mirror cannot be verified: {error}. Put the log's key in its place, or say by --vkey who signed it."
+        ) from None
 
 
 def _kept(text: str, settings: Settings, now: datetime) -> Restored:
@@ -110,6 +149,7 @@ def _into_sqlite(
     is_key_new: bool,
     now: datetime,
     say: Say,
+    log: mirrored.MirroredLog | None,
 ) -> str:
     database = Path(str(make_url(settings.database_url).database))
     if not sqlite.is_empty(database):
@@ -125,7 +165,7 @@ def _into_sqlite(
         url = URL.create("sqlite", database=str(building)).render_as_string(hide_password=False)
         app = make_app(replace(settings, database_url=url))
         with app.app_context():
-            text = _bring_up(backup.name, manifest, facts, settings, is_key_new, now, say)
+            text = _bring_up(backup.name, manifest, facts, settings, is_key_new, now, say, log)
             schema.dispose()
         sqlite.take_place(building, database)
     except BaseException:
@@ -143,6 +183,7 @@ def _into_postgresql(
     now: datetime,
     say: Say,
     work: Path,
+    log: mirrored.MirroredLog | None,
 ) -> str:
     plain = work / "plain"
     say("Decrypting and checking …")
@@ -176,7 +217,7 @@ def _into_postgresql(
             facts = replace(facts, revision=mark.revision, tree_size=mark.tree_size)
         else:
             restore_mark.note_backup(revision=facts.revision, tree_size=facts.tree_size)
-        text = _bring_up(backup.name, manifest, facts, settings, is_key_new, now, say)
+        text = _bring_up(backup.name, manifest, facts, settings, is_key_new, now, say, log)
         restore_mark.clear_mark()
         schema.dispose()
     return text
@@ -190,6 +231,7 @@ def _bring_up(
     is_key_new: bool,
     now: datetime,
     say: Say,
+    log: mirrored.MirroredLog | None,
 ) -> str:
     """Migrates and re-applies, in the context of an application on the filled database; returns the report."""
     wanted = _check_schema(facts.schema)
@@ -210,8 +252,10 @@ def _bring_up(
         from flask_migrate import upgrade
 
         upgrade()
-    say("Comparing with the leaves file …")
-    leaves = replaying.examine(leaves_file.path_of(settings), revision=facts.revision, tree_size=facts.tree_size)
+    say("Comparing with the log …")
+    leaves = replaying.examine(
+        leaves_file.path_of(settings), revision=facts.revision, tree_size=facts.tree_size, mirror=log
+    )
     survey = None
     if leaves is not None:
         say(f"Re-applying {leaves.to_come} leaves …")
@@ -219,6 +263,8 @@ def _bring_up(
     operations.begin_anew(now=now)
     while operations.append_corrections(now=now):
         pass
+    # What the backup brought back of people who left is gone from its files too before anybody opens it.
+    forget_everything()
     return report.compose(name=name, manifest=manifest, facts=facts, schema=wanted, leaves=leaves, survey=survey)
 
 

@@ -16,10 +16,13 @@ from charter.domain.reasons import CATALOGUE
 from charter.domain.signature import Actor, Move, State, may
 from charter.models.base import db
 from charter.models.decision import Decision
+from charter.models.leaving import KIND as LEAVING
 from charter.models.log import LogBatch, LogEvent
 from charter.models.registry import PublicEntry
 from charter.models.signature import Signature
 from charter.models.staff import StaffSession
+from charter.operations.erasing import destroy, move_to_erased
+from charter.operations.kept_lines import bring_over, entry_of
 from charter.operations.public_side import (
     Changes,
     append_batch,
@@ -57,11 +60,12 @@ class RecoveryError(Exception):
 
 @dataclass
 class _Replay:
-    """One batch that happens again. at: when it was published. now: today, for mail."""
+    """One batch that happens again. at: when it was published. now: today, for mail. lines: as `replay` is given."""
 
     at: datetime
     now: datetime
     key: bytes
+    lines: Mapping[str, bytes]
     signatures: dict[str, Signature]
     public: dict[str, PublicEntry]
     changes: Changes
@@ -71,12 +75,25 @@ class _Replay:
         self.last_number = (numbers_given() if self.last_number is None else self.last_number) + 1
         return self.last_number
 
+    def kept(self, values: Mapping[str, object]) -> PublicEntry | None:
+        """The record that a leaf committed to, where its line was kept."""
+        line = self.lines.get(str(values["commit"]))
+        return None if line is None else entry_of(line)
+
+    def enter(self, row: PublicEntry) -> None:
+        """A new public record."""
+        db.session.add(row)
+        self.public[row.entry] = row
+        count_entry(row, self.changes)
+
 
 @operation
-def replay(batch: Batch, *, key: bytes, now: datetime) -> bool:
-    """Appends a batch of the leaves file byte for byte and applies it; False if it is there already.
+def replay(batch: Batch, *, key: bytes, now: datetime, lines: Mapping[str, bytes] | None = None) -> bool:
+    """Appends a batch of the leaves file or of a mirror byte for byte and applies it; False if it is there already.
 
     Rows get the revision, time, tree size and indices they had, so that no entity tag ever names other content.
+    lines: `commit` → record line whose SHA-256 it is, of entries that stand: these come back as they were, salt and
+    all, and also where their signature is lost.
     Raises RecoveryError for a batch that does not follow on the last one, or a leaf that does not fit its signature;
     LeafError for a leaf that is none.
     """
@@ -86,7 +103,7 @@ def replay(batch: Batch, *, key: bytes, now: datetime) -> bool:
     if last is not None and closing.revision <= last.revision:
         return False
     if batch.first_index != (0 if last is None else last.tree_size):
-        raise RecoveryError(f"batch {closing.revision} of the leaves file does not follow on the database")
+        raise RecoveryError(f"batch {closing.revision} of the log does not follow on the database")
     found = [leaves.decode(data) for data in batch.leaves]
     entries = {str(values["entry"]) for _, values in found if "entry" in values}
     again = _Replay(
@@ -94,6 +111,7 @@ def replay(batch: Batch, *, key: bytes, now: datetime) -> bool:
         at=closing.at,
         now=now,
         key=key,
+        lines=lines or {},
         signatures={
             row.entry: row for row in db.session.scalars(select(Signature).where(Signature.entry.in_(entries)))
         },
@@ -146,10 +164,15 @@ def _confirm(again: _Replay, values: Mapping[str, object]) -> None:
 
 
 def _publish(again: _Replay, values: Mapping[str, object]) -> None:
-    """Under the number it had; the salt of its line is lost, so a fresh one follows with the next revision."""
+    """Under the number it had. Where the line was not kept its salt is lost: a fresh one follows, as next revision."""
     number = again.take_number()
+    kept = again.kept(values)
+    if kept is not None and kept.number != number:
+        raise RecoveryError(f"the kept line of entry {kept.entry} bears another number than the log gives it")
     signature = again.signatures.get(str(values["entry"]))
     if signature is None:
+        if kept is not None:
+            again.enter(kept)
         return
     cancel_log_events(signature, "publish")
     _reopen(signature, again, unless=State.APPROVED)
@@ -157,22 +180,35 @@ def _publish(again: _Replay, values: Mapping[str, object]) -> None:
         # By whom is lost with the decision.
         before = _moved(signature, Move.APPROVE)
         add_event(signature, Move.APPROVE, before=before, actor=Actor.CENTRE, now=again.at)
-    row, line = build_entry(signature, number=number, rev=_next_rev(values))
-    db.session.add(row)
-    again.public[signature.entry] = row
-    count_entry(row, again.changes)
+    if kept is not None:
+        bring_over(signature, kept)
+        again.enter(kept)
+    else:
+        row, line = build_entry(signature, number=number, rev=_next_rev(values))
+        again.enter(row)
     signature.number = number
     before = _moved(signature, Move.PUBLISH)
     add_event(signature, Move.PUBLISH, before=before, actor=Actor.SERVICE, now=again.at)
     # Nobody waits any more for what an earlier mail would say.
     cancel_messages(signature, now=again.now)
-    _queue_correction(signature, line, rev=row.rev, at=again.at)
+    if kept is None:
+        _queue_correction(signature, line, rev=row.rev, at=again.at)
 
 
 def _correct(again: _Replay, values: Mapping[str, object]) -> None:
-    """The corrected line is lost: what the backup knows is committed to once more, as a later revision."""
+    """Where the corrected line is lost, what the backup knows is committed to once more, as a later revision."""
     signature = again.signatures.get(str(values["entry"]))
     row = again.public.get(str(values["entry"]))
+    kept = again.kept(values)
+    if kept is not None:
+        if row is None:
+            again.enter(kept)
+        elif row.ended_on is None:
+            replace_entry(row, kept, changes=again.changes)
+        if signature is not None:
+            cancel_log_events(signature, "correct")
+            bring_over(signature, kept)
+        return
     if signature is None or row is None or row.ended_on is not None:
         return
     fresh, line = build_entry(signature, number=row.number, rev=_next_rev(values))
@@ -198,32 +234,56 @@ def _refuse(again: _Replay, values: Mapping[str, object]) -> None:
 
 
 def _withdraw(again: _Replay, values: Mapping[str, object]) -> None:
-    """As the signatory did it; the mail about it went out then."""
+    """As the signatory did it. The mail about it went out then, so the person is forgotten at once."""
     signature = again.signatures.get(str(values["entry"]))
     if signature is not None:
         if signature.state == State.DECLINED:
             _reopen(signature, again)
         if may(State(signature.state), Move.WITHDRAW):
             end_by_signatory(signature, now=again.at)
-        cancel_log_events(signature, *RULES)
-    row = again.public.get(str(values["entry"]))
-    if row is not None and row.ended_on is None:
-        end_entry(row, by="signatory", at=again.at, changes=again.changes)
+        cancel_log_events(signature, *RULES, LEAVING)
+        if signature.state == State.WITHDRAWN:
+            destroy([signature], keeps_door=True)
+    _end(again, values, by="signatory")
 
 
 def _revoke(again: _Replay, values: Mapping[str, object]) -> None:
-    """The entry leaves; who decided it stands in the log as pseudonyms only."""
-    row = again.public.get(str(values["entry"]))
-    if row is not None and row.ended_on is None:
-        end_entry(row, by="centre", at=again.at, changes=again.changes)
+    """The entry leaves; who decided it stands in the log as pseudonyms only, and the rest stays with the Centre."""
+    signature = again.signatures.get(str(values["entry"]))
+    if signature is not None:
+        cancel_log_events(signature, "revoke", "correct")
+        if may(State(signature.state), Move.REVOKE):
+            before = signature.move(Move.REVOKE)
+            signature.ended_at = again.at
+            signature.application_line = None
+            add_event(signature, Move.REVOKE, before=before, actor=Actor.CENTRE, now=again.at)
+            cancel_messages(signature, now=again.now)
+    _end(again, values, by="centre")
 
 
 def _erase(again: _Replay, values: Mapping[str, object]) -> None:
-    _withdraw(again, values)
+    """What the backup brought back is destroyed again. One that still stood has its `withdraw` before this leaf."""
+    signature = again.signatures.get(str(values["entry"]))
+    if signature is not None:
+        if may(State(signature.state), Move.WITHDRAW):
+            end_by_signatory(signature, now=again.at)
+        cancel_log_events(signature, *RULES, LEAVING)
+        if may(State(signature.state), Move.ERASE):
+            move_to_erased(signature, now=again.at)
+    _end(again, values, by="signatory")
 
 
-def _nothing(_again: _Replay, _values: Mapping[str, object]) -> None:
-    """Keys are files beside the database."""
+def _end(again: _Replay, values: Mapping[str, object], *, by: str) -> None:
+    row = again.public.get(str(values["entry"]))
+    if row is not None and row.ended_on is None:
+        end_entry(row, by=by, at=again.at, changes=again.changes)
+
+
+def _key(_again: _Replay, values: Mapping[str, object]) -> None:
+    """Keys are files beside the database; a leaf about one that still waited is in the log now."""
+    for event in db.session.scalars(select(LogEvent).where(LogEvent.kind == "key")):
+        if event.values == dict(values):
+            db.session.delete(event)
 
 
 #: A kind without a rule would bring back half of what happened: a test asks for one of every kind of leaf.
@@ -236,7 +296,7 @@ RULES: dict[str, Callable[[_Replay, Mapping[str, object]], None]] = {
     "withdraw": _withdraw,
     "revoke": _revoke,
     "erase": _erase,
-    "key": _nothing,
+    "key": _key,
 }
 
 
@@ -276,6 +336,11 @@ def _moved(signature: Signature, move: Move) -> State:
 # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def possible_revisions(*, since: datetime, now: datetime) -> int:
+    """More than the batches that the lost machine can have published since then."""
+    return max(0, int((now - since).total_seconds())) + SPARE_REVISIONS
+
+
 @operation
 def begin_anew(*, now: datetime) -> int:
     """Ends every staff session, and publishes an empty batch with a number that no earlier one can have had.
@@ -288,8 +353,7 @@ def begin_anew(*, now: datetime) -> int:
     last = db.session.scalars(select(LogBatch).order_by(LogBatch.revision.desc()).limit(1)).first()
     if last is None:
         return 0
-    seconds = max(0, int((now - last.at).total_seconds()))
-    revision = last.revision + seconds + SPARE_REVISIONS
+    revision = last.revision + possible_revisions(since=last.at, now=now)
     at = max(now.replace(microsecond=0), last.at)
     append_batch(revision=revision, at=at, first_index=last.tree_size, data=[])
     return revision

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection, func, select, text
 
@@ -16,9 +16,9 @@ from charter.models.outbox import Message
 from charter.models.registry import PublicEntry
 from charter.models.signature import Link, Signature
 from charter.tlog import leaf as leaves
-from charter.tlog.leaves_text import Batch
+from charter.tlog.record import commitment
 
-ENDINGS = frozenset({"withdraw", "refuse"})
+ENDINGS = frozenset({"withdraw", "refuse", "revoke", "erase"})
 
 
 @dataclass(frozen=True)
@@ -91,12 +91,13 @@ def some_link(connection: Connection) -> tuple[str, bytes, bytes] | None:
 class Lost:
     """A signature that the log knows and the database does not. due: the day an answer is due, if it was unanswered.
 
-    number: its registry number if it had been published; never given again.
+    number: its registry number if it had been published; never given again. is_over: it had ended again.
     """
 
     entry: str
     due: str | None
     number: int | None
+    is_over: bool = False
 
 
 @dataclass
@@ -104,6 +105,7 @@ class Survey:
     """What became of the leaves after the backup; fed with every batch once all of them are re-applied.
 
     number: registry numbers given before the first of them.
+    Entries whose public line a mirror kept stand as they stood; everybody else's got a line with a fresh salt.
     """
 
     number: int
@@ -111,13 +113,18 @@ class Survey:
     lost: dict[str, Lost] = field(default_factory=dict)
     #: Known entries that were confirmed, published or refused after the backup, as far as they stand now.
     confirmed: list[str] = field(default_factory=list)
-    published: list[str] = field(default_factory=list)
+    published: dict[str, None] = field(default_factory=dict)
+    corrected: dict[str, None] = field(default_factory=dict)
+    #: Entries that stand again, by their kept line alone: nobody knows any more who signed. With their numbers.
+    unsigned: dict[str, int] = field(default_factory=dict)
+    #: How many of the known ones stand as they stood, by their kept line.
+    kept: int = 0
     refused: list[str] = field(default_factory=list)
     editions: list[str] = field(default_factory=list)
 
-    def add(self, batch: Batch) -> None:
-        """Looks up what one batch names: a few queries."""
-        found = [leaves.decode(data) for data in batch.leaves]
+    def add(self, data: Sequence[bytes]) -> None:
+        """Looks up what some leaves name: a few queries."""
+        found = [leaves.decode(one) for one in data]
         entries = [str(values["entry"]) for _, values in found if "entry" in values]
         rows = db.session.execute(
             select(Signature.entry, Signature.state, Signature.application_line.is_(None)).where(
@@ -132,25 +139,44 @@ class Survey:
                 .where(Signature.entry.in_(entries), Decision.action == "decline", Decision.undone_at.is_(None))
             )
         )
+        shown = self._shown(entries)
         for kind, values in found:
             self.kinds[kind] += 1
             entry = str(values.get("entry", ""))
             state, is_lineless = known.get(entry, (None, False))
+            number = shown.get((entry, values.get("commit")))
+            is_kept = number is not None
             if kind == "publish":
                 self.number += 1
             if kind == "charter":
                 self.editions.append(str(values["charter"]))
             elif state is None:
-                self._lose(kind, entry, values)
-            elif kind == "confirm" and is_lineless and state not in {"withdrawn", "declined"}:
+                self._lose(kind, entry, values, kept_number=number)
+            elif kind == "confirm" and is_lineless and state not in {"withdrawn", "declined", "erased"}:
                 self.confirmed.append(entry)
+            elif is_kept:
+                self.kept += 1
+                self.published.pop(entry, None)
+                self.corrected.pop(entry, None)
             elif kind == "publish" and state == "published":
-                self.published.append(entry)
+                self.published[entry] = None
+            elif kind == "correct" and state == "published" and entry not in self.published:
+                self.corrected[entry] = None
             elif kind == "refuse" and entry not in decided:
                 self.refused.append(entry)
 
-    def _lose(self, kind: str, entry: str, values: Mapping[str, object]) -> None:
-        if kind == "confirm":
+    @staticmethod
+    def _shown(entries: Sequence[str]) -> dict[tuple[str, object], int]:
+        """(entry, `commit` of the line that stands now) → number."""
+        query = select(PublicEntry.entry, PublicEntry.number, PublicEntry.line)
+        rows = db.session.execute(query.where(PublicEntry.entry.in_(entries), PublicEntry.line.is_not(None)))
+        return {(row.entry, commitment(bytes(row.line))): row.number for row in rows}
+
+    def _lose(self, kind: str, entry: str, values: Mapping[str, object], *, kept_number: int | None) -> None:
+        if kept_number is not None:
+            self.lost.pop(entry, None)
+            self.unsigned[entry] = kept_number
+        elif kind == "confirm":
             self.lost[entry] = Lost(entry, str(values["due"]), None)
         elif kind == "publish":
             self.lost[entry] = Lost(entry, None, self.number)
@@ -158,7 +184,7 @@ class Survey:
             if self.lost[entry].number is None:
                 del self.lost[entry]  # ended before anybody saw it: nothing is missing
             else:
-                self.lost[entry] = Lost(entry, None, self.lost[entry].number)
+                self.lost[entry] = replace(self.lost[entry], is_over=True)
 
     def missing_editions(self) -> Sequence[str]:
         """Editions that the log names and the database has not."""

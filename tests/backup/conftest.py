@@ -49,13 +49,14 @@ def key_pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 @pytest.fixture
 def new_machine(engine_name: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewMachine]:
-    """Makes an empty instance with the secret key and the leaves file of another one, as an operator would."""
+    """Makes an empty instance with the keys and the leaves file of another one, as an operator would."""
     urls: list[str] = []
 
     def make(lost: Settings, *, with_leaves: bool = True) -> Settings:
         instance = tmp_path / f"new{len(list(tmp_path.glob('new*')))}"
         instance.mkdir()
         shutil.copy(lost.instance_path / "secret_key", instance)
+        shutil.copy(lost.instance_path / "log.key", instance)
         given = {}
         if engine_name == "postgresql":
             urls.append(fresh_database(request.getfixturevalue("postgres_url")))

@@ -87,7 +87,7 @@ def test_the_worker_appends_each_batch_byte_for_byte(app: Flask, clock: Clock) -
     assert path_of(app).read_bytes().startswith(first)
     assert written(app) == kept(app)
     # The second one has no leaves: with it a day began.
-    assert [len(batch.leaves) for batch in written(app)] == [1, 0, 2, 1]
+    assert [len(batch.leaves) for batch in written(app)] == [2, 0, 2, 1]
     assert path_of(app).stat().st_mode & 0o777 == 0o600
     assert standing(app) == Standing(State.FOLLOWS, 0)
 
@@ -106,13 +106,14 @@ def test_a_file_that_is_missing_or_behind_catches_up_some_at_a_time(
 ) -> None:
     publish(app, 5)
     shutil.rmtree(path_of(app).parent, ignore_errors=True)
-    assert standing(app) == Standing(State.BEHIND, 6)
+    assert standing(app) == Standing(State.BEHIND, 7)
     assert not path_of(app).exists(), "looking changes nothing"
     monkeypatch.setattr(leaves_file, "LEAVES_A_ROUND", 2)
     monkeypatch.setattr(leaves_file, "BATCHES_AT_ONCE", 3)
-    assert [follow(app) for _ in range(4)] == [
-        Standing(State.BEHIND, 4),
-        Standing(State.BEHIND, 2),
+    assert [follow(app) for _ in range(5)] == [
+        Standing(State.BEHIND, 5),
+        Standing(State.BEHIND, 3),
+        Standing(State.BEHIND, 1),
         Standing(State.FOLLOWS, 0),
         Standing(State.FOLLOWS, 0),
     ]
@@ -194,7 +195,7 @@ def test_a_folder_that_cannot_be_made_delays_nothing(app: Flask, clock: Clock) -
     signature_id = confirmed(app)
     work(app)
     assert leaves(app, get(app, signature_id).entry)
-    assert standing(app) == Standing(State.UNUSABLE, 2)
+    assert standing(app) == Standing(State.UNUSABLE, 3)
 
 
 @pytest.mark.parametrize("engine_name", ["sqlite"])

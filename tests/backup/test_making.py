@@ -67,7 +67,7 @@ def test_a_backup_has_a_manifest_that_names_nobody(app: Flask, clock: Clock) -> 
         "public_revision": 2,
         "schema": manifest["schema"],
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "tree_size": 2,
+        "tree_size": 3,
     }
     assert manifest["created_at"].startswith("2026-11-20T09:00:0")
     assert path.name.startswith("charter-20261120T09000")
@@ -354,7 +354,7 @@ def test_the_command_says_one_line_and_makes_no_secret_of_a_missing_key(app: Fla
     assert done.exit_code == 0, done.output
     (line,) = done.output.splitlines()
     assert "NOT ENCRYPTED" in line
-    assert "batch 2, 2 leaves; 0 older removed." in line
+    assert "batch 2, 3 leaves; 0 older removed." in line
 
 
 @pytest.mark.parametrize("engine_name", ["sqlite"])

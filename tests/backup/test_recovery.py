@@ -16,13 +16,14 @@ from time_machine import Traveller as Clock
 
 from charter import leaves_file, shipped
 from charter.domain.edition import digest
+from charter.domain.fold import fold
 from charter.models.base import db, writing
 from charter.models.edition import Edition
 from charter.models.log import LogEvent, LogLeaf
 from charter.models.outbox import Message
 from charter.models.registry import PublicEntry
 from charter.models.signature import Link, Signature
-from charter.operations import recovery, review, seed
+from charter.operations import erasing, recovery, review, seed
 from charter.operations.public_side import numbers_given
 from charter.settings import Settings
 from charter.tlog import leaf
@@ -104,7 +105,7 @@ def test_what_waited_in_the_backup_and_is_in_the_log_is_not_written_twice(loss: 
     decide(app, declined, desk.id, "decline", "duplicate")
     decide(app, approved, desk.id)
     loss.back_up()
-    assert sorted(events(app)) == ["confirm", "publish", "refuse", "withdraw"]
+    assert sorted(events(app)) == ["confirm", "publish", "refresh", "refuse", "withdraw"]
     line = get(app, fresh).application_line
     clock.shift(11)
     found = loss.restored()
@@ -375,16 +376,16 @@ def replay(app: Flask, batch: Batch) -> bool:
 def test_a_batch_is_applied_once_and_only_where_it_follows(app: Flask, clock: Clock) -> None:
     at = datetime(2026, 11, 20, 9, tzinfo=UTC)
     data = leaf.encode("withdraw", t=leaf.format_time(at), entry="ab" * 16)
-    batch = Batch(Closing(7, 2, at), (data,))
+    batch = Batch(Closing(7, 3, at), (data,))
     assert replay(app, batch)
     assert not replay(app, batch)
     last = batches(app)[-1]
-    assert (last.revision, last.tree_size, last.at) == (7, 2, at)
+    assert (last.revision, last.tree_size, last.at) == (7, 3, at)
     with app.app_context():
-        row = db.session.get_one(LogLeaf, 1)
+        row = db.session.get_one(LogLeaf, 2)
         assert (row.data, row.hash) == (data, hashlib.sha256(b"\0" + data).digest())
-    for size in (2, 4):
-        with pytest.raises(recovery.RecoveryError, match="batch 8 of the leaves file does not follow"):
+    for size in (3, 5):
+        with pytest.raises(recovery.RecoveryError, match="batch 8 of the log does not follow"):
             replay(app, Batch(Closing(8, size, at), (data,)))
     assert batches(app)[-1].revision == 7
 
@@ -396,7 +397,7 @@ def test_a_leaf_that_no_road_leads_to_changes_nothing(app: Flask, clock: Clock) 
     entry = get(app, signature_id).entry
     data = leaf.encode("publish", t=leaf.format_time(at), entry=entry, commit="ab" * 32, rev=1)
     with pytest.raises(recovery.RecoveryError, match=f"says approve of entry {entry}, which is submitted"):
-        replay(app, Batch(Closing(2, 2, at), (data,)))
+        replay(app, Batch(Closing(2, 3, at), (data,)))
     assert get(app, signature_id).state == "submitted"
     assert len(batches(app)) == 1
 
@@ -412,7 +413,7 @@ def test_many_corrections_go_in_batches(app: Flask, clock: Clock, monkeypatch: p
         db.session.commit()
     with app.app_context():
         assert [recovery.append_corrections(now=now()) for _ in range(4)] == [2, 2, 1, 0]
-        assert db.session.scalar(select(func.count()).select_from(LogLeaf)) == 6
+        assert db.session.scalar(select(func.count()).select_from(LogLeaf)) == 7
         assert db.session.scalar(select(func.count()).select_from(PublicEntry)) == 0
         assert leaves_file.follow(settings_of(app)).behind == 0
 
@@ -425,3 +426,69 @@ def test_the_next_number_of_a_batch_is_one_that_no_lost_batch_can_have_had(app: 
     assert batches(app)[-1].tree_size == last.tree_size
     with app.app_context():
         assert db.session.scalar(select(func.count()).select_from(Signature)) == 0
+
+
+# ── who is forgotten again ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_whoever_left_after_the_backup_is_forgotten_again_before_the_service_opens(
+    loss: Loss, desk: Desk, clock: Clock
+) -> None:
+    app = loss.app
+    name, address = "Ақжүніс Құлшымбай", "Aqjunis.K@example.org"
+    roads = {
+        "withdrawn": confirmed(app, name, address),
+        "shown": published(app, desk, clock, 1, name=name),
+        "erased": published(app, desk, clock, 2, name=name),
+        "declined": confirmed(app, name, "declined@example.org"),
+        "waiting": confirmed(app, name, "waiting@example.org"),
+    }
+    stays = published(app, desk, clock, 3, name="Басқа Адам")
+    decide(app, roads["declined"], desk.id, "decline", "duplicate")
+    clock.shift(11)
+    work(app)
+    # It waits in the backup, and has left in the log.
+    withdraw(app, roads["withdrawn"])
+    loss.back_up()
+    withdraw(app, roads["shown"])
+    for one in ("erased", "declined", "waiting"):
+        with app.app_context():
+            erasing.erase(get(app, roads[one]).entry, now=now())
+    found = loss.restored()
+    assert {one: get(found, number).state for one, number in roads.items()} == {
+        "withdrawn": "withdrawn", "shown": "withdrawn", "erased": "erased", "declined": "erased", "waiting": "erased",
+    }  # fmt: skip
+    assert moves(found, roads["declined"]) == ["sign", "confirm", "decline", "erase"]
+    assert kinds(found, roads["declined"]) == ["confirm", "refuse", "erase"]
+    assert kinds(found, roads["waiting"]) == ["confirm", "withdraw", "erase"]
+    assert events(found) == []
+    assert get(found, stays).full_name == "Басқа Адам"
+    rows = repr(dump(found))
+    settings = settings_of(found)
+    if settings.database_url.startswith("sqlite"):
+        rows += (settings.instance_path / "charter.db").read_bytes().decode("utf-8", "replace")
+    for trace in (name, *fold(name), address, address.casefold(), "declined@", "waiting@", "p1@", "p2@"):
+        assert trace not in rows, trace
+    assert get(found, roads["erased"]).number == 2
+    work(found)
+    check_log(dump(found))
+
+
+def test_a_removal_by_the_centre_is_made_again_and_keeps_what_the_centre_reviews(
+    loss: Loss, desk: Desk, clock: Clock
+) -> None:
+    app = loss.app
+    signature_id = published(app, desk, clock)
+    loss.back_up()
+    with app.app_context(), writing():
+        values = {"entry": get(app, signature_id).entry, "reason": "court_order", "approvals": ["s1", "s2"]}
+        db.session.add(LogEvent(kind="revoke", signature_id=signature_id, values=values, effective_at=now()))
+        db.session.commit()
+    work(app)
+    assert entry_row(app, signature_id).ended_by == "centre"
+    found = loss.restored()
+    row = entry_row(found, signature_id)
+    assert (row.line, row.name, row.ended_by) == (None, None, "centre")
+    assert get(found, signature_id).state == "revoked"
+    assert (get(found, signature_id).application_line, get(found, signature_id).full_name != "") == (None, True)
+    assert moves(found, signature_id)[-1] == "revoke"

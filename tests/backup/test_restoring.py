@@ -268,7 +268,7 @@ def test_leaves_of_another_log_are_refused(
     other = data[:first] + bytes(reversed(data[first : first + 64])) + data[first + 64 :]
     lines = data.split(b"\n")
     # One leaf of the backup is missing, the sizes are those of a shorter log.
-    shorter = b"\n".join(lines[:2] + lines[3:]).replace(b"size 3", b"size 2").replace(b"size 4", b"size 3")
+    shorter = b"\n".join(lines[:3] + lines[4:]).replace(b"size 4", b"size 3").replace(b"size 5", b"size 4")
     for wrong in (other, shorter):
         path.write_bytes(wrong)
         with pytest.raises(BackupError, match=r"^The leaves file is of another log than the backup"):
@@ -284,7 +284,7 @@ def test_a_leaves_file_with_damage_in_it_is_refused(
     path = leaves_file.path_of(settings)
     data = path.read_bytes()
     for wrong, words in (
-        (data.replace(b"size 4", b"size 5"), "damaged, or of a newer release: line 7 counts 5 leaves"),
+        (data.replace(b"size 5", b"size 6"), "damaged, or of a newer release: line 8 counts 6 leaves"),
         (data.replace(b'"kind":"withdraw"', b'"kind":"forget"'), "damaged, or of a newer release: kind forget"),
         (data.replace(b'"kind":"withdraw"', b'"kind":"withdraw","name":"A"'), "damaged, or of a newer release"),
     ):
@@ -389,7 +389,7 @@ def test_the_command_prints_the_report_and_keeps_it(
     assert checked.exit_code == 0, checked.output
     done = runner.invoke(cli_backup.restore, arguments)
     assert done.exit_code == 0, done.output
-    assert "Re-applied from the leaves file, up to batch 3" in done.output
+    assert "Read from the leaves file, up to batch 3" in done.output
     assert "The service may be started now." in done.output
     (kept,) = settings.backup_path.glob("restored-*.txt")
     assert kept.read_text() in done.output
