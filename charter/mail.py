@@ -9,7 +9,7 @@ import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import EmailPolicy
@@ -24,6 +24,8 @@ from flask import render_template
 from charter.domain import token as tokens
 from charter.domain.mail import Delivery
 from charter.i18n import _, speaking
+from charter.queries import receipts, schema
+from charter.queries.receipts import Receipt
 from charter.settings import Settings
 
 
@@ -121,6 +123,7 @@ def links_for(mail: Delivery, *, key: bytes, settings: Settings) -> dict[str, st
     links = {"charter_url": f"{base}/charter/", "sign_url": f"{base}/sign/", "help_url": f"{base}/help/"}
     if "entry" in mail.values:
         links["entry_url"] = f"{base}/registry/entries/{mail.values['entry']}"
+        links["verify_url"] = f"{base}/verify/?entry={mail.values['entry']}"
     if mail.link_purpose is None or mail.link_uid is None:
         return links
     token = tokens.token(key, mail.link_purpose, mail.link_uid)
@@ -133,9 +136,43 @@ def links_for(mail: Delivery, *, key: bytes, settings: Settings) -> dict[str, st
     return links
 
 
-def render(mail: Delivery, *, key: bytes, settings: Settings) -> EmailMessage:
-    """The whole mail, text and HTML; a repeat has the same Message-ID. Needs an application context."""
-    values = dict(mail.values)
+#: The mail that a receipt is attached to.
+PUBLISHED = "published"
+#: So long, counted from the publication, a mail waits for witnesses to see the leaf; then it goes without.
+RECEIPT_WAIT = timedelta(seconds=60)
+#: Until the receipt is looked for once more.
+RECEIPT_PAUSE = timedelta(seconds=5)
+
+
+class ReceiptComingError(Exception):
+    """The receipt that this mail should bring is about to be there."""
+
+
+def receipt_for(mail: Delivery, *, now: datetime) -> Receipt | None:
+    """What is attached to this mail; None for all but one kind, and where there is no receipt or it is late.
+
+    Raises ReceiptComingError while the mail should wait for it. Leaves no transaction open.
+    """
+    if mail.kind != PUBLISHED:
+        return None
+    entry = str(mail.values["entry"])
+    try:
+        found = receipts.receipt_of(entry)
+        # A clock that has gone back must not make a mail wait for ever.
+        is_fresh = timedelta(0) <= now - mail.created_at < RECEIPT_WAIT
+        if found is None and is_fresh and receipts.papers_of(entry).record == "coming":
+            raise ReceiptComingError
+        return found
+    finally:
+        schema.let_go()
+
+
+def render(mail: Delivery, *, key: bytes, settings: Settings, receipt: Receipt | None = None) -> EmailMessage:
+    """The whole mail, text and HTML; a repeat has the same Message-ID. Needs an application context.
+
+    receipt: is attached, as two files.
+    """
+    values = dict(mail.values) | {"has_receipt": receipt is not None}
     if mail.link_expires_at is not None:
         values["expires_at"] = mail.link_expires_at
     words = compose(
@@ -161,9 +198,19 @@ def render(mail: Delivery, *, key: bytes, settings: Settings) -> EmailMessage:
     message.add_alternative(html, subtype="html")
     # The same bytes each time, and short enough to stand on one line.
     message.set_boundary(f"={mail.uid}")
+    if receipt is not None:
+        _attach(message, receipt)
+        message.set_boundary(f"=.{mail.uid}")
     # Last: becoming multipart moves the Content- headers there are into the first part.
     message["Content-Language"] = mail.language
     return message
+
+
+def _attach(message: EmailMessage, receipt: Receipt) -> None:
+    """Both as bytes: as text their ends of lines, and with them what they prove, would be the mail programs' affair."""
+    message.add_attachment(receipt.record, maintype="application", subtype="json", filename="record.json")
+    proof = receipt.proof_text.encode()
+    message.add_attachment(proof, maintype="application", subtype="octet-stream", filename="receipt.tlog-proof")
 
 
 class Transport(Protocol):
@@ -206,13 +253,19 @@ GOODBYE_SECONDS = 2
 
 def flat(message: EmailMessage) -> bytes:
     """A mail of `render` as it crosses the wire: the same bytes as the library's generator, in a third of its time."""
-    lines = _header_lines(message)
-    boundary = f"--{message.get_boundary()}".encode("ascii")
-    for part in message.iter_parts():
+    return b"\r\n".join([*_lines(message), b""])
+
+
+def _lines(part: Any) -> list[bytes]:
+    lines = _header_lines(part)
+    if not part.is_multipart():
         # Encoded as its header says, or else the letters themselves (8bit).
         body = str(part.get_payload()).encode("utf-8", "surrogateescape")
-        lines += [b"", boundary, *_header_lines(part), b"", b"\r\n".join(body.splitlines())]
-    return b"\r\n".join([*lines, b"", boundary + b"--", b""])
+        return [*lines, b"", b"\r\n".join(body.splitlines())]
+    boundary = f"--{part.get_boundary()}".encode("ascii")
+    for one in part.iter_parts():
+        lines += [b"", boundary, *_lines(one)]
+    return [*lines, b"", boundary + b"--"]
 
 
 def _header_lines(part: Any) -> list[bytes]:

@@ -29,11 +29,13 @@ from charter.domain.errors import CharterError
 from charter.models.base import db
 from charter.models.log import LogBatch, LogLeaf
 from charter.models.signature import Link, Signature
-from charter.operations import publication, recovery, review, signing, staff
+from charter.operations import publication, recovery, review, signing, staff, tree
 from charter.operations.public_side import Changes
 from charter.operations.signing import GivenConsent, NewSignature, Proof
 from charter.operations.steps import Details
+from charter.tlog import note
 from charter.tlog.leaves_text import Batch, Closing
+from charter.tlog.signer import Signer
 from tests import tally
 
 BROWSER = hashlib.sha256(b"the browser that signed").digest()
@@ -62,6 +64,8 @@ AFFILIATIONS = (
     ("international", None, "Planet Express"),
 )
 STEPS = 60
+#: Roots are looked at here, and what signs them elsewhere.
+SIGNER = Signer([(note.Key("histories/log", note.ED25519, bytes(32)), lambda _message: bytes(64))])
 
 
 @dataclass
@@ -254,18 +258,21 @@ class History(RuleBasedStateMachine):
         """A batch, after which everything has to agree."""
         self.now += timedelta(seconds=11)
         with self._happening("publish"):
-            publication.publish_batch(now=self.now)
+            while tree.build_past(most=3):
+                pass
+            publication.publish_batch(now=self.now, signer=SIGNER)
         assert self.world.tally() == []
 
     @rule()
     def publish_by_an_older_release(self) -> None:
-        """It knows totals of regions, and nothing of words, days or affiliations."""
+        """It knows totals of regions, and nothing of words, days or affiliations, nor of the tree."""
         self.now += timedelta(seconds=11)
         with (
             self._happening("publish, older release"),
             patch.object(Changes, "index", lambda *_: None),
             patch.object(Changes, "forget", lambda *_: None),
             patch.object(publication, "unindexed_entries", lambda _: []),
+            patch.object(tree, "append_nodes", lambda *_: None),
         ):
             publication.publish_batch(now=self.now)
         assert self.world.tally_regions() == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -10,6 +12,7 @@ from typing import Any, NamedTuple
 
 from charter.domain.alphabet import sort_key
 from charter.domain.fold import fold, skeleton
+from charter.models.log import key_place
 
 
 class Database(NamedTuple):
@@ -73,7 +76,55 @@ def differences(database: Database) -> list[str]:
         index, terms = _sqlite_index(database), Counter(word for said in words.values() for word in said)
     else:
         index, terms = _postgresql_index(database), Counter(term for said in words.values() for term in terms_of(said))
-    return found + _mapped("search index", index, terms)
+    return [*found, *_mapped("search index", index, terms), *tree_differences(database)]
+
+
+def tree_differences(database: Database) -> list[str]:
+    """Of the tree over the leaves: hashes, nodes, roots and places, told anew from the leaves' bytes alone."""
+    rows = database.rows('SELECT "index", data, hash FROM log_leaf ORDER BY "index"')
+    found = [f"leaf {place}: index {index}" for place, (index, _, _) in enumerate(rows) if index != place]
+    levels = [[hashlib.sha256(b"\0" + bytes(data)).digest() for _, data, _ in rows]]
+    found += [f"leaf {index}: hash" for (index, _, hash_), one in zip(rows, levels[0], strict=True) if hash_ != one]
+    while len(levels[-1]) > 1:
+        below = levels[-1]
+        levels.append([_joined(below[place], below[place + 1]) for place in range(0, len(below) - 1, 2)])
+    stored = database.rows('SELECT level, "index", hash FROM log_node')
+    kept = {(level, index): bytes(one) for level, index, one in stored}
+    # Leaves of an older release have no nodes until the worker makes them; of a last single one none tells.
+    built = 2 * sum(level == 1 for level, _ in kept)
+    end = len(rows) if len(rows) - built <= 1 else built
+    nodes = {(level, index): one for level, row in enumerate(levels) for index, one in enumerate(row) if level}
+    whole = {place: one for place, one in nodes.items() if (place[1] + 1) << place[0] <= end}
+    found += _mapped("log_node", kept, whole)
+    for size, root in database.rows("SELECT size, root FROM log_checkpoint"):
+        if bytes(root) != _root(levels[0][:size]):
+            found.append(f"checkpoint {size}: root")
+    stand = {entry: [*at] for entry, *at in database.rows("SELECT entry, confirm_index, record_index FROM log_place")}
+    leaves = [json.loads(bytes(data)) for _, data, _ in rows[:end]]
+    # The place of a last single leaf of an older release is noted by the next batch.
+    return found if stand == _places(leaves[:built]) else found + _mapped("log_place", stand, _places(leaves))
+
+
+def _places(leaves: list[dict[str, Any]]) -> dict[str, list[int | None]]:
+    places: dict[str, list[int | None]] = {}
+    for index, leaf in enumerate(leaves):
+        if leaf["kind"] in ("confirm", "publish", "correct"):
+            places.setdefault(leaf["entry"], [None, None])[leaf["kind"] != "confirm"] = index
+        elif leaf["kind"] == "key":
+            places.setdefault(key_place(leaf["vkey"]), [None, None])[leaf["action"] != "add"] = index
+    return places
+
+
+def _joined(left: bytes, right: bytes) -> bytes:
+    return hashlib.sha256(b"\1" + left + right).digest()
+
+
+def _root(hashes: list[bytes]) -> bytes:
+    """RFC 6962 §2.1, word for word."""
+    if len(hashes) == 1:
+        return hashes[0]
+    split = 1 << (len(hashes) - 1).bit_length() - 1
+    return _joined(_root(hashes[:split]), _root(hashes[split:]))
 
 
 def terms_of(words: Iterable[str]) -> set[str]:

@@ -89,6 +89,21 @@ class RoutingSession(Session):
         return super().get_bind(mapper=mapper, clause=clause, bind=bind, **more)
 
 
+_TABLES = {
+    "sqlite": "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?",
+    "postgresql": "SELECT 1 WHERE to_regclass(%s) IS NOT NULL",
+}
+
+
+def has_table(connection: Connection, name: str) -> bool:
+    """Whether a table is there: while processes are replaced one by one, the code may be ahead of the database."""
+    # Asked in every batch and for many a page: once it is there, this connection need not ask again.
+    known: set[str] = connection.info.setdefault("tables", set())
+    if name not in known and connection.exec_driver_sql(_TABLES[connection.dialect.name], (name,)).first():
+        known.add(name)
+    return name in known
+
+
 db = SQLAlchemy(model_class=Base, disable_autonaming=True, session_options={"class_": RoutingSession})
 
 

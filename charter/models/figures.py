@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import date
 
-from sqlalchemy import Connection, ForeignKey, String, inspect
+from sqlalchemy import Connection, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from charter.models.base import Base, BigId
+from charter.models.base import Base, BigId, has_table
 
 #: The one row of `log_total`.
 THE_TOTAL = 1
@@ -73,4 +73,4 @@ class AnswerCount(Base):
 
 def is_migrated(connection: Connection) -> bool:
     """Whether the tables are there: while processes are replaced one by one, the code may be ahead of the database."""
-    return inspect(connection).has_table(LogTotal.__tablename__)
+    return has_table(connection, LogTotal.__tablename__)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, ForeignKey, Index, LargeBinary, String, Text, inspect
+from sqlalchemy import BigInteger, Connection, ForeignKey, Index, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from charter.models.base import Base, BigId
+from charter.models.base import Base, BigId, has_table
 
 #: A table that stands in a PostgreSQL database while `restore` works on it: nobody may serve or publish from it.
 RESTORE_MARK = "restore_unfinished"
@@ -52,6 +53,7 @@ class LogPlace(Base):
     """Where the leaves of an entry stand, so that its proof is found without reading the log. Public; made from leaves.
 
     record_index: of the `publish` or `correct` whose `commit` is that of the present record line.
+    A key of the log has a row too, under `key_place`: confirm_index of its `add`, record_index of its `retire`.
     """
 
     __tablename__ = "log_place"
@@ -60,6 +62,15 @@ class LogPlace(Base):
     entry: Mapped[str] = mapped_column(String(32), primary_key=True)
     confirm_index: Mapped[int | None] = mapped_column(BigInteger)
     record_index: Mapped[int | None] = mapped_column(BigInteger)
+
+
+#: With what the rows of keys begin. Entries are hexadecimal, so in every collation they come before.
+KEY_PLACES = "key"
+
+
+def key_place(vkey: str) -> str:
+    """`log_place.entry` of a key of the log."""
+    return KEY_PLACES + hashlib.sha256(vkey.encode()).hexdigest()[:29]
 
 
 class LogCheckpoint(Base):
@@ -100,7 +111,7 @@ THE_STANDING = 1
 
 def has_tree(connection: Connection) -> bool:
     """Whether the tables of the tree are there: the code may be ahead of the database for a while."""
-    return inspect(connection).has_table(LogNode.__tablename__)
+    return has_table(connection, LogNode.__tablename__)
 
 
 class LogEvent(Base):
@@ -110,7 +121,7 @@ class LogEvent(Base):
     __table_args__ = (Index("ix_log_event_effective_at", "effective_at"),)
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    kind: Mapped[str] = mapped_column(String(16))  # a leaf kind, or `refresh` for a public change without a leaf
+    kind: Mapped[str] = mapped_column(String(16))  # a leaf kind, or `refresh`: without a leaf, see also leaving.py
     signature_id: Mapped[int | None] = mapped_column(ForeignKey("signature.id"), index=True)
     decision_id: Mapped[int | None] = mapped_column(ForeignKey("decision.id"))
     values: Mapped[dict[str, Any]]  # the leaf's own values that are fixed already

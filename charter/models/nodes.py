@@ -12,46 +12,37 @@ from charter.tlog import tree
 
 T = TypeVar("T")
 
-_NODES = {
-    "sqlite": """WITH wanted (level, place) AS (VALUES {}) SELECT wanted.level, wanted.place, log_node.hash FROM wanted
-        CROSS JOIN log_node ON log_node.level = wanted.level AND log_node."index" = wanted.place""",
-    "postgresql": """SELECT level, "index", hash FROM log_node
-        JOIN unnest(%s::int[], %s::bigint[]) AS wanted (on_level, place) ON level = on_level AND "index" = place""",
+#: Each hash by its own key: a join could be planned as a walk through a whole table.
+_HASH = """CASE level WHEN 0 THEN (SELECT hash FROM log_leaf WHERE "index" = place)
+    ELSE (SELECT hash FROM log_node WHERE log_node.level = wanted.level AND "index" = place) END"""
+_READ = {
+    "sqlite": f"WITH wanted (level, place) AS (VALUES {{}}) SELECT level, place, {_HASH} FROM wanted",  # noqa: S608
+    "postgresql": f"SELECT level, place, {_HASH} FROM unnest(%b::int[], %b::bigint[]) AS wanted (level, place)",  # noqa: S608
 }
-_LEAVES = {
-    "sqlite": 'SELECT "index", hash FROM log_leaf WHERE "index" IN ({})',
-    "postgresql": 'SELECT "index", hash FROM log_leaf WHERE "index" = ANY (%s::bigint[])',
-}
+
+
+_LAST_PAIR = select(func.max(LogNode.index)).where(LogNode.level == 1)
 
 
 def built_to(connection: Connection) -> int:
     """How many leaves have the nodes above them: one less than there are where the last one stands alone."""
-    last = connection.scalar(select(func.max(LogNode.index)).where(LogNode.level == 1))
+    last = connection.scalar(_LAST_PAIR)
     return 0 if last is None else 2 * (int(last) + 1)
 
 
 def read(connection: Connection, wanted: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
-    """(level, index) → hash, of those that are there; level 0 are the leaves. At most two statements."""
+    """(level, index) → hash, of those that are there; level 0 are the leaves. One statement."""
     asked = list(dict.fromkeys(wanted))
-    leaves = [index for level, index in asked if level == 0]
-    inner = [one for one in asked if one[0] > 0]
-    found: dict[tuple[int, int], bytes] = {}
+    if not asked:
+        return {}
     name = connection.dialect.name
-    if leaves:
-        statement, values = _LEAVES[name], _flat(leaves, name)
-        rows = connection.exec_driver_sql(statement.format(", ".join("?" * len(leaves))), values)
-        found |= {(0, int(index)): bytes(hash_) for index, hash_ in rows}
-    if inner:
-        values = _flat([part for one in inner for part in one], name)
-        if name == "postgresql":
-            values = ([level for level, _ in inner], [index for _, index in inner])
-        rows = connection.exec_driver_sql(_NODES[name].format(", ".join(["(?, ?)"] * len(inner))), values)
-        found |= {(int(level), int(index)): bytes(hash_) for level, index, hash_ in rows}
-    return found
-
-
-def _flat(values: list[int], name: str) -> tuple[Any, ...]:
-    return (values,) if name == "postgresql" else tuple(values)
+    values: tuple[Any, ...]
+    if name == "postgresql":
+        values = ([level for level, _ in asked], [index for _, index in asked])
+    else:
+        values = tuple(part for one in asked for part in one)
+    rows = connection.exec_driver_sql(_READ[name].format(", ".join(["(?, ?)"] * len(asked))), values)
+    return {(level, index): bytes(hash_) for level, index, hash_ in rows if hash_ is not None}
 
 
 def fetch_from(found: Mapping[tuple[int, int], bytes]) -> tree.Fetch:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Connection, ForeignKey, LargeBinary, String, inspect
+from sqlalchemy import BigInteger, Connection, ForeignKey, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from charter.models.base import Base, BigId
+from charter.models.base import Base, BigId, has_table
 
 
 class StaffPasskey(Base):
@@ -28,4 +28,4 @@ class StaffPasskey(Base):
 
 def is_migrated(connection: Connection) -> bool:
     """Whether the table is there: while processes are replaced one by one, the code may be ahead of the database."""
-    return inspect(connection).has_table(StaffPasskey.__tablename__)
+    return has_table(connection, StaffPasskey.__tablename__)

@@ -18,8 +18,9 @@ def insert_columns(model: type[Base], columns: Mapping[str, Sequence[Any]]) -> N
 
 
 def upsert_columns(model: type[Base], key: str, columns: Mapping[str, Sequence[Any]]) -> None:
-    """The same; where a row with this key is there already, it gets the other values."""
-    others = ", ".join(f'"{name}" = excluded."{name}"' for name in columns if name != key)
+    """The same; where a row with this key is there already, it gets the other values, except None."""
+    table = model.__tablename__
+    others = ", ".join(f'"{name}" = coalesce(excluded."{name}", {table}."{name}")' for name in columns if name != key)
     _execute(model, columns, f' ON CONFLICT ("{key}") DO UPDATE SET {others}')
 
 
@@ -45,5 +46,6 @@ def _by_lists(model: type[Base], names: tuple[str, ...]) -> str:
     table = cast("Table", model.__table__)
     quoted = ", ".join(f'"{name}"' for name in names)
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-    lists = ", ".join(f"%s::{table.c[name].type.compile(dialect)}[]" for name in names)
+    # Binary: as text each value of a list would be escaped by itself.
+    lists = ", ".join(f"%b::{table.c[name].type.compile(dialect)}[]" for name in names)
     return f'INSERT INTO "{model.__tablename__}" ({quoted}) SELECT * FROM unnest({lists})'  # noqa: S608

@@ -186,6 +186,17 @@ def put_back(message_ids: Sequence[int], *, leased_until: datetime, code: str | 
 
 
 @operation
+def put_off(message_id: int, *, until: datetime) -> None:
+    """Ends the lease of a message that nobody was offered: due at `until`, no attempt counted."""
+    db.session.execute(
+        update(Message)
+        .where(Message.id == message_id, Message.done_at.is_(None))
+        .values(leased_until=None, due_at=until),
+        execution_options={"synchronize_session": False},
+    )
+
+
+@operation
 def retry(message_id: int, *, staff_id: int, now: datetime) -> None:
     """Puts a message that failed for good back into the queue. Raises NotFoundError if it did not fail."""
     message = db.session.get(Message, message_id, with_for_update=True)

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from charter.models import nodes
 from charter.models.base import db
-from charter.models.log import LogBatch, LogCheckpoint, LogLeaf, LogNode, LogPlace, has_tree
+from charter.models.log import LogBatch, LogCheckpoint, LogLeaf, LogNode, LogPlace, has_tree, key_place
 from charter.operations.bulk import insert_columns, upsert_columns
-from charter.operations.unit import lock, operation
+from charter.operations.unit import insert_if_absent, lock, operation
 from charter.tlog import tree
+from charter.tlog.note import Checkpoint
 from charter.tlog.signer import Signer
 
 #: Leaves of the past whose nodes are made in one transaction: a fraction of a second.
 LEAVES_AT_ONCE = 5000
+
+
+class ForkError(Exception):
+    """The tree does not extend what was signed last: signing it would show two histories under one name (LOG §3)."""
 
 
 def append_nodes(first_index: int, hashes: Sequence[bytes], leaves: Sequence[Mapping[str, Any]]) -> bytes | None:
@@ -32,8 +38,9 @@ def append_nodes(first_index: int, hashes: Sequence[bytes], leaves: Sequence[Map
     connection = db.session.connection()
     if not hashes or not has_tree(connection):
         return None
+    built = nodes.built_to(connection)
     # Of a last single leaf no node shows that it is there.
-    if first_index - nodes.built_to(connection) > 1:
+    if first_index - built > 1:
         return None
     found = nodes.read(connection, tree.subtrees(0, first_index))
     new = list(tree.append(first_index, hashes, nodes.fetch_from(found)))
@@ -47,22 +54,32 @@ def append_nodes(first_index: int, hashes: Sequence[bytes], leaves: Sequence[Map
             "hash": [one for _, _, one in stored],
         },
     )
-    _note_places(first_index, leaves)
+    lone: Sequence[Mapping[str, Any]] = ()
+    if built < first_index:
+        # An older release may have appended it, which notes no place.
+        lone = (json.loads(connection.execute(_LEAF, {"index": built}).scalar_one()),)
+    _note_places(first_index - len(lone), [*lone, *leaves])
     return tree.root(first_index + len(hashes), nodes.fetch_from(found))
 
 
+_LEAF = select(LogLeaf.data).where(LogLeaf.index == bindparam("index"))
 #: kind of leaf → the column that says where it stands.
 _PLACES = {"confirm": "confirm_index", "publish": "record_index", "correct": "record_index"}
+#: The same for what a `key` leaf does.
+_KEY_PLACES = {"add": "confirm_index", "retire": "record_index"}
 
 
 def _note_places(first_index: int, leaves: Sequence[Mapping[str, Any]]) -> None:
-    for column in ("confirm_index", "record_index"):
-        found = {
-            leaf["entry"]: first_index + place
-            for place, leaf in enumerate(leaves)
-            if _PLACES.get(leaf["kind"]) == column
-        }
-        upsert_columns(LogPlace, "entry", {"entry": list(found), column: list(found.values())})
+    found: dict[str, dict[str, int]] = {}
+    for index, leaf in enumerate(leaves, start=first_index):
+        if leaf["kind"] == "key":
+            found.setdefault(key_place(leaf["vkey"]), {})[_KEY_PLACES[leaf["action"]]] = index
+        elif leaf["kind"] in _PLACES:
+            found.setdefault(leaf["entry"], {})[_PLACES[leaf["kind"]]] = index
+    # In one order: on SQLite neighbours stand on one page. Of a column that a leaf says nothing of the value stays.
+    entries = sorted(found)
+    places = {name: [found[entry].get(name) for entry in entries] for name in ("confirm_index", "record_index")}
+    upsert_columns(LogPlace, "entry", {"entry": entries, **places})
 
 
 @operation
@@ -78,6 +95,9 @@ def build_past(*, most: int = LEAVES_AT_ONCE) -> bool:
     size = _size()
     built = nodes.built_to(connection)
     end = min(size, built + most)
+    if size - end == 1:
+        # A single leaf has no node above it, so nobody would come back for it.
+        end = size
     if end - built > 1:
         rows = db.session.execute(
             select(LogLeaf.hash, LogLeaf.data)
@@ -88,22 +108,42 @@ def build_past(*, most: int = LEAVES_AT_ONCE) -> bool:
     return end < size
 
 
-def add_checkpoint(size: int, root: bytes, signer: Signer, *, at: datetime) -> None:
-    """Signs the tree of `size` leaves, which has this root. A step."""
-    if size and db.session.get(LogCheckpoint, size) is None:
-        db.session.add(LogCheckpoint(size=size, root=root, at=at, note=signer.sign(size, root)))
+def add_checkpoint(
+    size: int, root: bytes, signer: Signer, *, at: datetime, after: Checkpoint | None, without: Collection[str] = ()
+) -> None:
+    """Signs the tree of `size` leaves, which has this root. A step.
+
+    after: what was signed last, as the guard knows it. without: vkeys that this very tree retires. Raises ForkError.
+    """
+    if after is not None:
+        _check_extends(after, size)
+    keys = [one for one in signer.keys if one[0].text not in without]
+    if size and keys:
+        text = replace(signer, keys=keys).sign(size, root)
+        insert_if_absent(LogCheckpoint, [{"size": size, "root": root, "at": at, "note": text}])
+
+
+def _check_extends(after: Checkpoint, size: int) -> None:
+    """Within the transaction that signs: whoever looked before may have looked at another database."""
+    connection = db.session.connection()
+    if size < after.size or nodes.computed(connection, lambda fetch: tree.root(after.size, fetch)) != after.root:
+        raise ForkError(f"the tree of {size} leaves does not extend the one of {after.size}")
 
 
 @operation
-def sign_newest(signer: Signer, *, now: datetime) -> bool:
-    """Signs the newest tree if no batch has: after an upgrade or a restore. Returns whether it is signed now."""
+def sign_newest(signer: Signer, *, now: datetime, after: Checkpoint | None = None) -> bool:
+    """Signs the newest tree if no batch has: after an upgrade or a restore. Returns whether it is signed now.
+
+    after: as for `add_checkpoint`.
+    """
     lock("publisher", "one")
     connection = db.session.connection()
     size = _size()
     if not has_tree(connection) or size - nodes.built_to(connection) > 1:
         return False
     if size and db.session.get(LogCheckpoint, size) is None:
-        add_checkpoint(size, nodes.computed(connection, lambda fetch: tree.root(size, fetch)), signer, at=now)
+        root = nodes.computed(connection, lambda fetch: tree.root(size, fetch))
+        add_checkpoint(size, root, signer, at=now, after=after)
     return True
 
 

@@ -9,9 +9,11 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from charter import clock, meters
 from charter.domain.errors import FieldRefusedError, MoveRefusedError
+from charter.domain.signature import State
 from charter.i18n import _, current_language
 from charter.operations import signing
 from charter.operations.signing import Outcome, Proof
+from charter.queries import receipts
 from charter.queries import signing as queries
 from charter.queries.signing import MySignature
 from charter.web.forms.signing import AnswerForm, ButtonForm, CodeForm, CorrectForm
@@ -64,8 +66,49 @@ def _page(mine: MySignature, form: AnswerForm) -> str:
         mine=mine,
         form=form,
         answers=queries.clarification_answers(mine.signature_id),
+        papers=receipts.papers_of(mine.entry),
         fresh=request.args.get("fresh"),
     )
+
+
+@blueprint.get("/<lang:lang>/my/record/")
+def record() -> BaseResponse:
+    """The entry's line, byte for byte, as a file."""
+    return _file("record.json")
+
+
+@blueprint.get("/<lang:lang>/my/receipt/")
+def receipt() -> BaseResponse:
+    """What proves that the log commits to that line."""
+    return _file("receipt.tlog-proof")
+
+
+@blueprint.get("/<lang:lang>/my/application-record/")
+def application_record() -> BaseResponse:
+    """The application's line, byte for byte, as a file; nobody else has its salt."""
+    return _file("application.json", is_application=True)
+
+
+@blueprint.get("/<lang:lang>/my/application-receipt/")
+def application_receipt() -> BaseResponse:
+    """What proves that the log commits to the application."""
+    return _file("application.tlog-proof", is_application=True)
+
+
+def _file(name: str, *, is_application: bool = False) -> BaseResponse:
+    mine = _mine()
+    found = None if mine.state == State.WITHDRAWN else receipts.receipt_of(mine.entry, is_application=is_application)
+    if found is None:
+        # It comes with the next publication, or never again: the page says which.
+        return redirect(url_for("my.index"), code=303)
+    if name.endswith(".json"):
+        response = make_response(found.record)
+        response.mimetype = "application/json"
+    else:
+        response = make_response(found.proof_text)
+        response.mimetype = "text/plain"
+    response.headers.set("Content-Disposition", "attachment", filename=name)
+    return response
 
 
 @blueprint.route("/<lang:lang>/my/edit/", methods=["GET", "POST"])
