@@ -18,6 +18,8 @@ AFTER_BATCH: Final = "batch"
 ALWAYS: Final = "always"
 #: Looked at only where an entry of it changed.
 BY_ENTRY: Final = "entry"
+#: In the order that the log demands (`log_files.py`).
+BY_LOG: Final = "log"
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,7 @@ ADDRESSES: Final[Mapping[str, Mirrored | Own]] = {
     "numbers.span": Mirrored(each=_whole_ranges),  # and the blocks, where an entry of them changed
     "figures.statistics_page": Mirrored(),
     "figures.transparency": Mirrored(),
+    "verify.index": Mirrored(),  # its checks need files only; numbers are looked up by the service
     "takeaway.csv": _DATA,
     "takeaway.json_lines": _DATA,
     "takeaway.atom": _DATA,
@@ -149,6 +152,12 @@ ADDRESSES: Final[Mapping[str, Mirrored | Own]] = {
     "api.entries": Own("/registry.jsonl has them all"),
     "api.entry_by_number": Own("/registry.jsonl has them all"),
     "api.entry_by_id": Own("/registry.jsonl has them all"),
+    "log.checkpoint": Mirrored(looked_at=BY_LOG),
+    "log.tile": Mirrored(each=lambda _world: (), looked_at=BY_LOG),
+    "log.registry": Mirrored(looked_at=BY_LOG),
+    "log.vkey": Mirrored(looked_at=BY_LOG),
+    "log.record": Own("/log/registry.ndjson has them all"),
+    "log.receipt": Own("every proof can be made from the tiles; which one is asked for only a program knows"),
     "embedding.badge": Mirrored(),
     "embedding.counter": Own("a header of the service lets other sites frame it; what they paste names the service"),
     "sitemap.index": Mirrored(),

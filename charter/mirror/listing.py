@@ -9,7 +9,7 @@ from typing import Any
 from flask import Flask, url_for
 
 from charter.domain.selection import Selection
-from charter.mirror.addresses import ADDRESSES, BY_ENTRY, Mirrored, World, file_of, languages_of
+from charter.mirror.addresses import ADDRESSES, BY_ENTRY, BY_LOG, Mirrored, World, file_of, languages_of
 from charter.queries import affiliations, registry, search
 from charter.web.mirrored import FLAG
 
@@ -31,9 +31,9 @@ def ever_published() -> int:
 
 
 def listed(app: Flask, world: World) -> Iterator[tuple[str, str, Mirrored]]:
-    """Every address with its file, except of entries and of blocks of numbers, and files under /static/."""
+    """Every address with its file, except of entries, of blocks of numbers, of the log, and files under /static/."""
     for endpoint, rule in ADDRESSES.items():
-        if not isinstance(rule, Mirrored) or rule.looked_at == BY_ENTRY:
+        if not isinstance(rule, Mirrored) or rule.looked_at in {BY_ENTRY, BY_LOG}:
             continue
         for found in app.url_map.iter_rules(endpoint) if endpoint in app.view_functions else ():
             for language in languages_of(found.arguments):

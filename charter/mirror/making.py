@@ -19,9 +19,11 @@ from charter.domain.blocks import BLOCK, span_of, spans
 from charter.domain.languages import LANGUAGES
 from charter.domain.selection import Place, Selection
 from charter.mirror.addresses import ALWAYS, file_of
+from charter.mirror.asking import Asker
 from charter.mirror.errors import MirrorError
 from charter.mirror.folder import Folder, alone
 from charter.mirror.listing import data_files, ever_published, find_world, listed, static_files
+from charter.mirror.log_files import LogFiles
 from charter.mirror.rendering import LACKING, UNCHANGED, WRITTEN, Crew, Done, Renderer, Task
 from charter.mirror.state import BLOCK_PAGE, ENTRY, LISTED, Known, State
 from charter.queries import affiliations, registry, schema, search
@@ -136,6 +138,8 @@ class _Run:
         for name, place in (("root", "index.html"), ("missing", "404.html")):
             self._note([self._own_file(place, renderer.own_page(name))])
         removed = self._remove()
+        log_size, cleared = self._log_files().bring()
+        removed += cleared
         self._state.set_facts(
             {
                 "open": 0,
@@ -148,7 +152,7 @@ class _Run:
         )
         self._keep()
         files = self._state.count()
-        self._folder.write(ABOUT, [self._about(now, files)])
+        self._folder.write(ABOUT, [self._about(now, files, log_size)])
         return Made(
             written=self._counts[WRITTEN],
             unchanged=self._counts[UNCHANGED],
@@ -157,6 +161,17 @@ class _Run:
             revision=self._as_of.revision,
             as_of=self._as_of.at,
             seconds=time.monotonic() - began,
+        )
+
+    def _log_files(self) -> LogFiles:
+        return LogFiles(
+            Asker(self._app, service=self._service),
+            self._folder,
+            self._state,
+            least=self._as_of.revision,
+            everything=self._everything,
+            note=self._note,
+            keep=self._keep,
         )
 
     # ── what is to be looked at ──────────────────────────────────────────────────────────────────────────────────────
@@ -277,14 +292,16 @@ class _Run:
         total, highest = int(self._state.fact("total") or 0), int(self._state.fact("highest") or 0)
         return self._total < total or self._world.highest - self._total != highest - total
 
-    def _about(self, now: datetime, files: int) -> bytes:
-        about = {
+    def _about(self, now: datetime, files: int, log_size: int | None) -> bytes:
+        about: dict[str, object] = {
             "service": self._service,
             "public_revision": self._as_of.revision,
             "as_of": _iso(self._as_of.at),
             "checked_at": _iso(now),
             "files": files,
         }
+        if log_size is not None:
+            about["log_size"] = log_size
         return (json.dumps(about, indent=2) + "\n").encode()
 
 

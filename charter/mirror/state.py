@@ -12,6 +12,9 @@ from types import TracebackType
 LISTED = "listed"
 ENTRY = "entry"
 BLOCK_PAGE = "block"
+#: Of the log: tiles that stay for ever, and all else.
+TILE = "tile"
+LOG = "log"
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS file (
@@ -104,6 +107,11 @@ class State:
     def has(self, place: str) -> bool:
         """Whether this file belongs to the mirror."""
         return self._db.execute("SELECT 1 FROM file WHERE place = ?", (place,)).fetchone() is not None
+
+    def places(self, kind: str) -> list[str]:
+        """All files of one kind."""
+        rows = self._db.execute("SELECT place FROM file WHERE kind = ? ORDER BY place", (kind,))
+        return [str(row[0]) for row in rows]
 
     def count(self) -> int:
         """How many files there are."""

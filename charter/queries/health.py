@@ -14,6 +14,7 @@ from charter.models.base import db
 from charter.models.log import LogBatch, LogEvent
 from charter.models.outbox import Message
 from charter.models.signature import Signature
+from charter.queries.standing import newest_checkpoint
 
 #: Nothing is counted beyond this many rows, however much waits.
 MOST_COUNTED = 10_000
@@ -60,6 +61,7 @@ class Health:
     oldest_unanswered_at: datetime | None
     held: int
     newest_batch_at: datetime | None
+    newest_checkpoint_at: datetime | None
     revision: int
     tree_size: int
 
@@ -78,8 +80,13 @@ def readiness(*, now: datetime) -> Readiness:
     )
 
 
+def oldest_due_event_at(*, now: datetime) -> datetime | None:
+    """Since when something has been due for publication; None if nothing is. One indexed row."""
+    return _if_due(db.session.scalar(_first_event()), now=now)
+
+
 def health(*, now: datetime, today: date) -> Health:
-    """All of it in one snapshot: nine questions, none of which grows. Raises SQLAlchemyError as above.
+    """All of it in one snapshot: ten questions, none of which grows. Raises SQLAlchemyError as above.
 
     today: the date in the Centre's time zone, by which an answer is overdue.
     """
@@ -87,6 +94,7 @@ def health(*, now: datetime, today: date) -> Health:
     mail_waiting, oldest_mail_at = db.session.execute(_mail()).one()
     waiting, clarification, overdue, oldest_unanswered_at = db.session.execute(_queue(today)).one()
     batch = db.session.execute(_newest_batch()).first()
+    checkpoint = newest_checkpoint()
     return Health(
         readiness=ready,
         mail_waiting=mail_waiting,
@@ -98,6 +106,7 @@ def health(*, now: datetime, today: date) -> Health:
         oldest_unanswered_at=oldest_unanswered_at,
         held=db.session.scalar(_held()) or 0,
         newest_batch_at=None if batch is None else batch.at,
+        newest_checkpoint_at=None if checkpoint is None else checkpoint.at,
         revision=0 if batch is None else batch.revision,
         tree_size=0 if batch is None else batch.tree_size,
     )

@@ -125,6 +125,11 @@ class Dossier:
     same_mailbox: list[OtherSignature]
 
     @property
+    def is_forgotten(self) -> bool:
+        """What was written is destroyed: kind, region, dates and number are left."""
+        return not self.full_name
+
+    @property
     def is_pending(self) -> bool:
         """Whether a decision is possible."""
         return self.state in PENDING
@@ -290,6 +295,9 @@ def _decisions(signature_id: int) -> list[DossierDecision]:
 
 
 def _same_mailbox(signature: Signature) -> list[OtherSignature]:
+    if not signature.mailbox:
+        # Of all who are forgotten.
+        return []
     rows = db.session.scalars(
         select(Signature)
         .where(
@@ -323,6 +331,8 @@ def find_undo_offer(decision_id: int, *, staff_id: int, now: datetime) -> UndoOf
             Decision.staff_id == staff_id,
             Decision.undone_at.is_(None),
             not_(has_come(Decision.effective_at, now=now, longest=LONGEST_UNDO)),
+            # Who has withdrawn and is forgotten meanwhile has nothing to take back.
+            Signature.full_name != "",
         )
     ).first()
     return None if row is None else UndoOffer(row[0].id, row[0].action, row[1], row[0].effective_at)

@@ -109,6 +109,11 @@ class MySignature:
         """While it has not ended."""
         return may(State(self.state), Move.WITHDRAW)
 
+    @property
+    def is_forgotten(self) -> bool:
+        """What was written is destroyed: kind, region, dates and number are left."""
+        return not self.full_name
+
     def is_signing_browser(self, browser_digest: bytes | None) -> bool:
         """Set by `find_mine`; see there."""
         return browser_digest is not None and browser_digest == self._browser_digest

@@ -1,32 +1,29 @@
 """A selection of the registry read from its first entry to its last: in windows, in one snapshot, in bounded memory.
 
-A page's session ends when its answer begins to leave, so a reading has a connection and a read-only transaction of its
-own. Entries follow their numbers; in an order by name, and where words were asked for, the numbers alone are read
-first, eight bytes each.
+Entries follow their numbers; in an order by name, and where words were asked for, the numbers alone are read first,
+eight bytes each.
 """
 
 from __future__ import annotations
 
-import re
-import threading
 from array import array
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from datetime import date
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, func, select, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import ColumnElement, func, select, text
 
 from charter.domain.calendar import local_date
 from charter.domain.selection import BY_NAME, Selection
-from charter.models import breakdown
-from charter.models.base import db, let_go
+from charter.models.base import db
 from charter.models.registry import DaySpan, PublicEntry
-from charter.queries import log, registry, replica, search_index
+from charter.queries import registry, replica, search_index
 from charter.queries.registry import AsOf
 from charter.queries.search import EntryRow
+from charter.queries.snapshot import BrokenOffError, Snapshot
 from charter.queries.takeaway_lines import Form
+
+__all__ = ["BrokenOffError", "Reading", "file_name", "has_left_since", "open_reading"]
 
 #: Entries of one window: some milliseconds of the database and less than a megabyte.
 WINDOW = 4000
@@ -36,73 +33,19 @@ _COLUMNS = (
     " ended_on, ended_by, changed_revision"
 )
 _SIGNED, _ENDED, _REVISION = 10, 11, 13
-#: `:name`, but not the second colon of a cast.
-_NAMED = re.compile(r"(?<!:):([a-z_]+)")
 
 
-class BrokenOffError(Exception):
-    """The database could not be read to the end: what was read is right, but not all. Its text: a code for the log."""
-
-
-class Reading:
-    """The entries of one selection as of one publication. Close it: it holds a connection until then.
-
-    as_of: the batch that its snapshot stands at, None before the first. count: how many entries were read so far.
-    """
+class Reading(Snapshot):
+    """The entries of one selection as of one publication."""
 
     def __init__(self, selection: Selection) -> None:
         """Begins the snapshot. Needs an application context, of which nothing is kept. Raises SQLAlchemyError."""
-        self.count = 0
         self._selection = selection
-        self._lock = threading.Lock()
-        self._is_open = True
-        self._is_request = breakdown.is_request()
-        engine = cast(Engine, db.session.get_bind())
-        # The page's own session has told what it was asked for: two connections for one answer would be one too many
-        # where a pooler has few.
-        let_go()
-        self._connection = engine.connect()
-        try:
-            self._begin()
-            self._where, self._values = self._conditions()
-            self._numbers = self._find_numbers()
-        except BaseException:
-            self.close()
-            raise
+        super().__init__()
 
-    def _begin(self) -> None:
-        closing = log.newest_batch(self._connection)
-        self.as_of = None if closing is None else AsOf(closing.revision, closing.at)
-        if not self._is_sqlite:
-            self._connection.exec_driver_sql("SET LOCAL DateStyle TO ISO")
-
-    @property
-    def dialect(self) -> str:
-        """SQLAlchemy's name of the engine."""
-        return self._connection.dialect.name
-
-    @property
-    def _is_sqlite(self) -> bool:
-        return self.dialect == "sqlite"
-
-    def close(self) -> None:
-        """Gives the connection back, from whichever thread; what is being read just now is finished first."""
-        with self._lock:
-            if not self._is_open:
-                return
-            self._is_open = False
-            try:
-                self._connection.close()
-            except SQLAlchemyError:
-                # Lost on the way: it must not go back to the others.
-                with suppress(SQLAlchemyError):
-                    self._connection.invalidate()
-
-    def __enter__(self) -> Reading:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def _prepare(self) -> None:
+        self._where, self._values = self._conditions()
+        self._numbers = self._find_numbers()
 
     def lines(self, form: Form, *, end: str) -> Iterator[bytes]:
         """Whole lines in UTF-8, a window at a time. end: what each line ends with. Raises BrokenOffError."""
@@ -238,37 +181,6 @@ class Reading:
             db.session.rollback()
             self._connection.rollback()
             self._begin()
-
-    # ── asking ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _fetch(self, sql: str, values: Mapping[str, Any]) -> list[Any]:
-        """One window. Where somebody waits for it, the limits of a request hold also after its view has returned."""
-        with self._lock:
-            if not self._is_open:
-                raise BrokenOffError("closed")
-            is_left = self._is_request and not breakdown.is_request()
-            if is_left:
-                breakdown.begin_request()
-            try:
-                return self._rows(sql, values)
-            except SQLAlchemyError as error:
-                code = breakdown.code_of(error)
-            except self._connection.dialect.loaded_dbapi.Error as error:
-                code = str(getattr(error, "sqlstate", None) or type(error).__name__)
-            finally:
-                if is_left:
-                    breakdown.end_request()
-            # Nobody knows what this connection would answer next.
-            self._connection.invalidate()
-            raise BrokenOffError(code)
-
-    def _rows(self, sql: str, values: Mapping[str, Any]) -> list[Any]:
-        if self._is_sqlite:
-            return list(self._connection.exec_driver_sql(sql, dict(values)).all())
-        driver: Any = self._connection.connection.driver_connection
-        # Bytes as they are, and never a plan that was made for other values.
-        with driver.cursor(binary=True) as cursor:
-            return list(cursor.execute(_NAMED.sub(r"%(\1)s", sql), values, prepare=False).fetchall())
 
 
 def file_name(as_of: AsOf | None, ending: str, *parts: str) -> str:

@@ -15,6 +15,7 @@ from charter.domain import errors as domain
 from charter.i18n import LANGUAGES, preferred_language
 from charter.i18n import lazy_gettext as _l
 from charter.queries import schema
+from charter.web import plain
 from charter.web.api import problems
 
 logger = structlog.get_logger()
@@ -107,6 +108,8 @@ def error_page(status: int, original: HTTPException | None = None, *, page: Erro
     """The page of one status, in the language of the address or of the browser. page: if it says something else."""
     if problems.is_ours(request.path):
         return problems.answer(status, original)
+    if plain.is_ours(request.path):
+        return plain.answer(status, original)
     if page is None:
         page = STALE_FORM if isinstance(original, CSRFError) else PAGES.get(status)
     page = page or PAGES[400 if status < 500 else 500]

@@ -52,6 +52,8 @@ MOVES = {
     "correct": _l("Details corrected"),
     "undo": _l("Decision taken back"),
     "release": _l("Let through after being set aside"),
+    "revoke": _l("Removed from the registry"),
+    "erase": _l("Personal data erased"),
 }
 ACTORS = {
     "signatory": _l("signatory"),

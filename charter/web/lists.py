@@ -1,15 +1,17 @@
-"""The short lists that many pages and files need: regions with figures, affiliations, editions; read once a batch."""
+"""What many pages and files need, read once a batch: regions with figures, affiliations, editions, the log's state."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 
 from charter.domain.alphabet import sort_key
 from charter.i18n import current_language
 from charter.queries import affiliations as affiliation_queries
-from charter.queries import registry
+from charter.queries import registry, standing
 from charter.queries.affiliations import AffiliationShort
 from charter.queries.registry import EditionName, RegionView, Totals
 from charter.web.kept import as_published
@@ -32,6 +34,25 @@ class Regions:
     def by_code(self) -> Mapping[str, RegionView]:
         """code → region."""
         return {view.code: view for view in self.views}
+
+
+@dataclass(frozen=True)
+class LogState:
+    """The newest checkpoint of a publication. size: in leaves. root: in base64, as the checkpoint itself writes it."""
+
+    size: int
+    root: str
+    at: datetime
+
+
+def log_state() -> LogState | None:
+    """As the batch left it that the page shows; None before anything is signed."""
+    return as_published("state of the log", make=_log_state)
+
+
+def _log_state() -> LogState | None:
+    found = standing.newest_checkpoint()
+    return None if found is None else LogState(found.size, base64.b64encode(found.root).decode(), found.at)
 
 
 def regions() -> Regions:

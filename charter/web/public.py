@@ -121,14 +121,15 @@ def root() -> BaseResponse:
 @public_page(names=True)
 def home() -> str:
     """The Charter's name, how many signed, where, and who lately."""
-    views, _, totals = registry.regions_with_totals(current_language())
+    regions = lists.regions()
     edition = get_edition()
     return render_template(
         "public/home.html",
-        totals=totals,
-        regions=views,
-        by_kind=totals.by_kind,
-        newest=registry.page(views, size=NEWEST).lines,
+        totals=regions.totals,
+        regions=regions.views,
+        by_kind=regions.totals.by_kind,
+        newest=registry.page(regions.views, size=NEWEST).lines,
+        log_state=lists.log_state(),
         as_of=g.as_of,
         preamble=edition.preamble[0],
         charter_title=edition.title,

@@ -151,6 +151,7 @@ def entry(entry: str) -> str:
         line=line,
         affiliation=lists.affiliations().get(line.affiliation or ""),
         permanent_url=current_app.config["CHARTER"].public_url + url_for("registry.entry", entry=entry),
+        log_state=lists.log_state(),
         as_of=g.as_of,
     )
 

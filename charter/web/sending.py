@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import structlog
 from flask import Flask, current_app
 
-from charter.queries.takeaway import BrokenOffError, Reading
+from charter.queries.snapshot import BrokenOffError, Snapshot
 from charter.settings import Settings
 
 logger = structlog.get_logger()
@@ -47,7 +47,7 @@ class Sending:
     file itself has to show it: `broken` is its last piece then.
     """
 
-    def __init__(self, pieces: Iterator[bytes], reading: Reading, place: Place, *, broken: bytes = b"") -> None:
+    def __init__(self, pieces: Iterator[bytes], reading: Snapshot, place: Place, *, broken: bytes = b"") -> None:
         self._pieces, self._reading, self._place, self._broken = pieces, reading, place, broken
         # While the server waits for a slow client nobody comes by here, so somebody else has to look at the clock.
         self._too_slow = threading.Timer(LONGEST_SECONDS, reading.close)

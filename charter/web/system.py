@@ -8,16 +8,19 @@ from pathlib import Path
 from flask import Blueprint, Flask, Response, current_app, jsonify
 from sqlalchemy.exc import SQLAlchemyError
 
-from charter import clock, leaves_file, migrating
+from charter import clock, leaves_file, migrating, publishing
 from charter.metrics import disk
 from charter.queries import health, replica, schema
 from charter.queries.health import Readiness
 from charter.settings import Settings
+from charter.witnessing import standing
 
 blueprint = Blueprint("system", __name__)
 
 OK = "ok"
 UNKNOWN = "unknown"
+#: What can be said only with a database.
+PARTS = ("database", "schema", "registry", "mail", "worker", "clock", "leaves", "log", "witnesses")
 #: A mail is late when it has been due for so long: failed tries put off when the next is due, so it is the worker that
 #: is missing or stuck, not the mail server that refuses.
 MAIL_LATE_AFTER = timedelta(minutes=5)
@@ -45,7 +48,7 @@ def readyz() -> tuple[Response, int]:
     """
     settings: Settings = current_app.config["CHARTER"]
     now = clock.now()
-    parts = dict.fromkeys(("database", "schema", "registry", "mail", "worker", "clock", "leaves"), UNKNOWN)
+    parts = dict.fromkeys(PARTS, UNKNOWN)
     parts["disk"] = _disk(disk.kept_on(settings))
     parts["replica"] = {True: OK, False: "rests", None: "none"}[replica.is_well()]
     is_ready = False
@@ -56,14 +59,21 @@ def readyz() -> tuple[Response, int]:
         if is_ready:
             parts |= _what_waits(health.readiness(now=now), settings, now=now)
             parts["leaves"] = _leaves(settings)
+            parts["log"] = publishing.look(settings)
+            parts["witnesses"] = standing.state(settings, now=now)
     except SQLAlchemyError:
         is_ready = False
         parts["database"] = "unreachable"
     return jsonify(parts), 200 if is_ready else 503
 
 
+def publication_late_after(settings: Settings) -> timedelta:
+    """For how long something may be due for publication while all is well."""
+    return max(PUBLICATION_LATE_AFTER, LATE_INTERVALS * timedelta(seconds=settings.publish_interval_seconds))
+
+
 def _what_waits(found: Readiness, settings: Settings, *, now: datetime) -> dict[str, str]:
-    longest = max(PUBLICATION_LATE_AFTER, LATE_INTERVALS * timedelta(seconds=settings.publish_interval_seconds))
+    longest = publication_late_after(settings)
 
     def is_late(due_at: datetime | None, after: timedelta) -> bool:
         return due_at is not None and now - due_at > after

@@ -31,6 +31,10 @@ FILES = {
     "registry/almaty.jsonl": "{}\n",
     "api/v1/regions.json": "{}",
     "charter/specimen-1/kk.txt": "Сайлау байқаушыларының хартиясы\n",
+    "log/checkpoint": "charter.example/log\n17\n\n\n— charter.example/log\n",
+    "log/registry.ndjson": '{"kind":"registry"}\n',
+    "log/tile/entries/000.p/17": "leaves",
+    "log/tile/0/x001/234": "hashes",
     "static/0123456789ab/site.css": "main{color:red}",
     f"{OWN}/state.db": "digests",
     f"{OWN}/lock": "",
@@ -133,14 +137,16 @@ def test_the_addresses_of_the_service_work_and_those_of_the_mirror_too(server: S
         ("/ru/registry.atom", "<feed/>", "application/atom+xml"),
         ("/charter/specimen-1/kk.txt", "Сайлау", "text/plain"),
         ("/static/0123456789ab/site.css", "red", "text/css"),
+        ("/log/checkpoint", "17", "text/plain"),
+        ("/log/registry.ndjson", "registry", "application/x-ndjson"),
+        ("/log/tile/entries/000.p/17", "leaves", "application/octet-stream"),
+        ("/log/tile/0/x001/234", "hashes", "application/octet-stream"),
     ):
         answer = server.get(path)
         assert answer.status == 200, path
         assert words in answer.text, path
         assert answer.headers["Content-Type"].startswith(kind), (path, answer.headers["Content-Type"])
-        assert kind in {"application/json", "application/jsonl", "application/atom+xml"} or (
-            "utf-8" in answer.headers["Content-Type"].lower()
-        ), path
+        assert kind.startswith("application/") or ("utf-8" in answer.headers["Content-Type"].lower()), path
 
 
 def test_the_headers_are_those_of_the_service(server: Server) -> None:
@@ -157,6 +163,19 @@ def test_the_headers_are_those_of_the_service(server: Server) -> None:
     assert server.get("/registry.csv").headers["Access-Control-Allow-Origin"] == "*"
     assert "Access-Control-Allow-Origin" not in page.headers
     assert page.headers.get("ETag") or page.headers.get("Last-Modified")
+    for path, cached in (
+        ("/log/checkpoint", "public, max-age=5"),
+        ("/log/registry.ndjson", "public, max-age=60"),
+        ("/log/tile/entries/000.p/17", "public, max-age=31536000, immutable"),
+        ("/log/tile/0/x001/234", "public, max-age=31536000, immutable"),
+    ):
+        answer = server.get(path)
+        assert answer.headers["Cache-Control"] == cached, path
+        assert answer.headers["Access-Control-Allow-Origin"] == "*", path
+        assert answer.headers["X-Robots-Tag"] == "noindex", path
+    later = server.get("/log/tile/0/x001/235")
+    assert later.status == 404
+    assert "immutable" not in later.headers.get("Cache-Control", ""), "it may be there tomorrow"
 
 
 def test_what_is_not_there_is_said_and_the_state_is_not_for_visitors(server: Server) -> None:

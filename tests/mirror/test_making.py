@@ -49,7 +49,9 @@ def test_no_page_of_a_mirror_has_a_form_and_each_says_what_it_is(world: World, m
     pages = {place: content.decode() for place, content in files(made).items() if place.endswith(".html")}
     assert len(pages) > 60
     for place, page in pages.items():
-        assert not re.search(r"<(form|input|select)\b", page), place
+        # The page for checking takes files, in the browser alone.
+        rest = page.replace('<input id="files"', "")
+        assert not re.search(r"<(form|input|select)\b", rest), place
         assert service_of(world) in page, place
         if place not in {"index.html", "404.html"}:
             assert page.count('href="/mirror.json"') == 1, place
@@ -121,10 +123,10 @@ def test_a_later_publication_touches_only_what_it_changed(world: World, made: Pa
     run = mirror(world.app, made)
     after = files(made)
     touched = changed(before, after)
-    assert run.written == len(touched)
+    assert run.written + run.removed == len(touched)
     assert others.isdisjoint(touched)
     assert {"en/index.html", "en/registry/index.html", "en/registry/almaty/index.html"} <= touched
-    assert len([place for place in touched if "/entries/" in place]) == 3
+    assert len([place for place in touched if "/registry/entries/" in place]) == 3
     assert not [place for place in touched if place.startswith("static/")]
     # A page that stayed as it was says so truthfully, and the home page says how far the whole is.
     about = json.loads((made / "mirror.json").read_text())
@@ -181,7 +183,9 @@ def test_a_run_that_was_cut_off_anywhere_is_made_whole_by_the_next(
     world.people["amina"].browser.get("/ru/my/withdraw/").submit("withdraw-form")
     world.work()
     mirror(world.app, cut)
-    mirror(world.app, made)
+    for _ in range(2):
+        # What the log's former checkpoint needed stays for one more run.
+        mirror(world.app, made)
     before, after = files(made), files(cut)
     assert before.keys() == after.keys()
     # One came in two steps, so some of its pages are as of the first; else they are the same.
@@ -190,7 +194,8 @@ def test_a_run_that_was_cut_off_anywhere_is_made_whole_by_the_next(
 
 
 def _words(page: bytes) -> bytes:
-    """Without the moments that a page tells."""
+    """Without the moments that a page tells, and how the log stood then."""
+    page = re.sub(rb'<summary class="num">[^<]*|<dd class="num">[\d\s\xc2\xa0]+<|<code class="digest"[^<]*', b"", page)
     return re.sub(rb'[^<>]*\(UTC\+5\)[^<>]*|<updated>[^<]*|"(public_revision|as_of\w*|at)": ?[^{,}]+', b"", page)
 
 

@@ -123,8 +123,9 @@ def preview_mail(found: Dossier, *, action: str, reason: str | None, note: str |
     values: dict[str, Any] = {"reason": reason, "note": note}
     links = {"my_url": f"{base}/my/…", "charter_url": f"{base}/charter/", "sign_url": f"{base}/sign/"}
     if action == "approve":
-        values = {"number": "…"}
+        values = {"number": "…", "has_receipt": True}
         links["entry_url"] = f"{base}/registry/entries/{found.entry}"
+        links["verify_url"] = f"{base}/verify/?entry={found.entry}"
     return mail.compose(_MAILS[action], language=found.language, values=values, links=links, settings=settings)
 
 
