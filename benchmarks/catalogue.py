@@ -5,9 +5,11 @@ from __future__ import annotations
 from types import ModuleType
 
 from benchmarks import (
+    audit,
     confirm,
     counters,
     crash,
+    log,
     mail_down,
     mail_rate,
     memory,
@@ -19,6 +21,7 @@ from benchmarks import (
     search,
     sign,
     takeaway,
+    verify_page,
     writers,
 )
 
@@ -37,5 +40,8 @@ MEASUREMENTS: dict[str, ModuleType] = {
     "takeaway": takeaway,
     "mirror": mirror,
     "counters": counters,
+    "log": log,
+    "audit": audit,
+    "verify-page": verify_page,
     "memory": memory,
 }

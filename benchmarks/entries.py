@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.crowd import Crowd
 from benchmarks.installation import Installation, names
 from benchmarks.waiting import typed
-from charter import cli, shipped
+from charter import cli, log_key, shipped
 from charter.demo.affiliations import _OWN_ORGANISATIONS
 from charter.demo.database import date_edition
 from charter.demo.people import REGION_WEIGHTS
@@ -25,8 +25,10 @@ from charter.domain.calendar import local_date
 from charter.domain.fold import fold, skeleton
 from charter.domain.name import default_short_form
 from charter.models.base import db
-from charter.operations import publication
+from charter.operations import publication, standing, tree
+from charter.queries import standing as shown
 from charter.tlog import leaf as leaves
+from charter.tlog import tree as hashes
 from charter.tlog.record import ENTRY_BYTES, SALT_BYTES
 
 #: Entries that one batch publishes, and batches that are written together.
@@ -51,6 +53,7 @@ _TABLES = {
     "registry_entry": _ENTRY,
     "log_batch": names("revision at tree_size"),
     "log_leaf": names("index data hash revision"),
+    "log_node": names("level index hash"),
 }
 _COUNTERS = {
     "region_count": names("region_code kind listed unlisted withdrawn revoked"),
@@ -58,6 +61,7 @@ _COUNTERS = {
     "day_count": names("signed_on region_code kind signed"),
     "day_span": names("signed_on first_number last_number"),
     "registry_word": names("word skeleton entries"),
+    "log_place": names("entry confirm_index record_index"),
 }
 
 
@@ -67,18 +71,28 @@ def make(made: Installation, count: int) -> None:
     opened_at = now - timedelta(days=DAYS)
     app = made.app()
     cli.prepare(app)
+    log_key.make(app.config["CHARTER"])
+    signer = log_key.signer(app.config["CHARTER"])
     with app.app_context():
         date_edition(loaded_at=opened_at)
-        publication.publish_batch(now=opened_at)
+        publication.publish_batch(now=opened_at, signer=signer)
         db.session.remove()
         db.engine.dispose()
     add(made, count, opened_at=opened_at, now=now)
+    with app.app_context():
+        tree.sign_newest(signer, now=now)
+        newest = shown.newest_checkpoint()
+        assert newest is not None
+        standing.note_guarded(newest.size, is_served=True)
+        db.session.remove()
+        db.engine.dispose()
 
 
 def add(made: Installation, count: int, *, opened_at: datetime, now: datetime) -> None:
     """`count` entries into an installation on which only the Charter itself is published."""
     edition = str(made.scalar("SELECT slug FROM edition WHERE is_current"))
-    story = _Story(edition=edition, count=count, opened_at=opened_at, now=now)
+    first = [bytes(one) for (one,) in made.rows('SELECT hash FROM log_leaf ORDER BY "index"')]
+    story = _Story(edition=edition, count=count, opened_at=opened_at, now=now, first=first)
     with _bulk(made) as write:
         for tables in story.tell():
             for table, columns in _TABLES.items():
@@ -132,7 +146,7 @@ class _Words:
 class _Story:
     """Half a year of publications. Deterministic but for entries and salts."""
 
-    def __init__(self, *, edition: str, count: int, opened_at: datetime, now: datetime) -> None:
+    def __init__(self, *, edition: str, count: int, opened_at: datetime, now: datetime, first: list[bytes]) -> None:
         self.edition = edition
         self.count = count
         self.dice = Random(f"{count} entries")
@@ -155,13 +169,19 @@ class _Story:
         self.day_count: Counter[tuple[str, str, str]] = Counter()
         self.day_span: dict[str, tuple[int, int]] = {}
         self.word_count: Counter[str] = Counter()
+        self.size = len(first)
+        #: The newest node of each level, beginning with those over the leaves that are there.
+        self.edge: dict[int, tuple[int, bytes]] = {}
+        self._nodes(0, first)
+        self.confirmed_at: dict[str, int] = {}
+        self.published_at: dict[str, int] = {}
 
     def tell(self) -> Iterator[dict[str, list[tuple[Any, ...]]]]:
         """Rows by table, some batches at a time."""
         ahead: dict[int, list[tuple[str, int]]] = {}
         confirmed: dict[int, list[str]] = defaultdict(list)
         ending: dict[int, list[str]] = defaultdict(list)
-        known, size = 1, 1
+        known, size = 1, self.size
         tables: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
         for revision in range(2, self.last + 1):
             while known < min(revision + self.lag, self.last):
@@ -172,10 +192,13 @@ class _Story:
             data = [
                 b'{"commit":"%b","due":"%b","entry":"%b","kind":"confirm","t":"%b","v":1}'
                 % (os.urandom(32).hex().encode(), due.encode(), entry.encode(), t.encode())
-                for entry in confirmed.pop(revision, ())
+                for entry in confirmed[revision]
             ]
+            for place, entry in enumerate(confirmed.pop(revision)):
+                self.confirmed_at[entry] = size + place
             for row, commit in self._entries(revision, ahead.pop(revision), ending):
                 tables["registry_entry"].append(row)
+                self.published_at[row[1]] = size + len(data)
                 data.append(
                     b'{"commit":"%b","entry":"%b","kind":"publish","rev":1,"t":"%b","v":1}'
                     % (commit.encode(), row[1].encode(), t.encode())
@@ -184,14 +207,29 @@ class _Story:
                 b'{"entry":"%b","kind":"withdraw","t":"%b","v":1}' % (entry.encode(), t.encode())
                 for entry in ending.pop(revision, ())
             ]
+            hashed = [hashes.hash_leaf(one) for one in data]
             tables["log_leaf"] += [
-                (size + place, one, hashlib.sha256(b"\0" + one).digest(), revision) for place, one in enumerate(data)
+                (size + place, one, hash_, revision)
+                for place, (one, hash_) in enumerate(zip(data, hashed, strict=True))
             ]
+            tables["log_node"] += self._nodes(size, hashed)
             size += len(data)
             tables["log_batch"].append((revision, self.at[revision], size))
             if revision % BATCHES_AT_ONCE == 0 or revision == self.last:
                 yield tables
                 tables = defaultdict(list)
+
+    def _nodes(self, size: int, hashed: list[bytes]) -> list[tuple[int, int, bytes]]:
+        """The nodes above leaves with these hashes, which follow on `size` others."""
+
+        def fetch(level: int, index: int) -> bytes:
+            place, found = self.edge[level]
+            assert place == index
+            return found
+
+        nodes = list(hashes.append(size, hashed, fetch))
+        self.edge |= {level: (index, one) for level, index, one in nodes}
+        return [node for node in nodes if node[0] > 0]
 
     def _stubs(self, revision: int, confirmed: dict[int, list[str]]) -> list[tuple[str, int]]:
         """(entry, revision of its confirmation) of those whom batch `revision` will publish."""
@@ -306,6 +344,9 @@ class _Story:
             "day_count": [(*place, count) for place, count in self.day_count.items()],
             "day_span": [(day, *span) for day, span in self.day_span.items()],
             "registry_word": [(word, skeleton(word), count) for word, count in self.word_count.items()],
+            "log_place": [
+                (entry, index, self.published_at.get(entry)) for entry, index in sorted(self.confirmed_at.items())
+            ],
         }
 
 

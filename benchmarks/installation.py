@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 from flask import Flask
 
-from charter import cli, create_app, settings, worker
+from charter import cli, create_app, guard, log_key, settings, worker
 from charter.models.base import db
 from tests.postgres import drop_database, fresh_database
 
@@ -170,6 +170,9 @@ class Workshop:
 
     def _copy(self, template: Installation) -> Installation:
         folder = self._new_folder(template.engine)
+        # Without the key of its log a worker publishes nothing.
+        for name in (log_key.NAME, guard.NAME):
+            shutil.copy(template.folder / name, folder)
         if template.engine == "sqlite":
             # Through SQLite itself: the newest pages may still be in the WAL.
             target = folder / "charter.db"

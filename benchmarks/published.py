@@ -21,6 +21,7 @@ from charter.domain.fold import fold, skeleton
 from charter.operations import staff
 from charter.tlog import leaf as leaves
 from charter.tlog.record import SALT_BYTES, commitment, encode_record
+from charter.tlog.tree import hash_leaf
 
 #: People in one publication batch, and batches that are written together.
 IN_BATCH = 500
@@ -101,7 +102,7 @@ def add(made: Installation, count: int) -> None:
         rows.add("log_batch", (revision, at, tree_size + len(data)))
         rows.add(
             "log_leaf",
-            *((tree_size + place, one, leaves.hash_leaf(one), revision) for place, one in enumerate(data)),
+            *((tree_size + place, one, hash_leaf(one), revision) for place, one in enumerate(data)),
         )
         tree_size += len(data)
         in_rows += 1

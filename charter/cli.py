@@ -9,7 +9,10 @@ from flask import Flask
 
 from charter import clock, migrating, shipped, worker
 from charter.cli_backup import backup, backup_key, reapply, restore
+from charter.cli_erase import erase
+from charter.cli_log import log_key_group
 from charter.cli_mirror import mirror
+from charter.cli_selfcheck import self_check
 from charter.cli_staff import staff
 from charter.operations import seed
 from charter.settings import Settings
@@ -93,5 +96,5 @@ def init_app(app: Flask) -> None:
             click.echo(f"First member of staff: {settings.public_url}{path}")
 
     steps = _StepCommands("db", help="Write and try migrations (for developers).")
-    for command in (staff, backup, backup_key, restore, reapply, mirror, steps):
+    for command in (staff, backup, backup_key, restore, reapply, log_key_group, self_check, mirror, erase, steps):
         app.cli.add_command(command)

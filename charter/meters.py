@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,12 @@ BATCH_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 #: A client may send any word as method; a label must not take it over.
 METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
 ACTIONS = ("approve", "decline", "ask", "undo", "release")
+WITNESS_CODES = ("time", "connection", "certificate", "http", "answer", "signature", "clock", "conflict", "refused")
+#: Why publication stopped (docs/operators.md).
+STOPS = (
+    *("no_key", "key_readable", "key_unusable", "key_other", "name", "guard_ahead", "guard_differs", "guard_unusable"),
+    *("building", "leaves_ahead", "leaves_differ", "restoring", "selfcheck"),
+)
 CODES = ("smtp-4xx", "smtp-5xx", "smtp-login", "smtp-connection", "file", "other")
 
 
@@ -70,12 +77,40 @@ class _Meters:
         self.batches = Histogram(
             "charter_publication_seconds", "Time that one batch took.", buckets=BATCH_BUCKETS, registry=registry
         )
+        self.cosignatures = Counter(
+            "charter_witness_cosignatures", "Cosignatures of witnesses kept.", registry=registry
+        )
+        self.witness_failures = Counter(
+            "charter_witness_failures",
+            "Questions to witnesses in vain, by class of code.",
+            ("code",),
+            registry=registry,
+        )
+        gauge = partial(Gauge, multiprocess_mode="livesum", registry=registry)
+        self.witnesses_failing = gauge("charter_witnesses_failing", "Witnesses that did not cosign when last asked.")
+        self.witnesses_refusing = gauge(
+            "charter_witnesses_refusing", "Witnesses that say that the log does not extend what they have seen."
+        )
+        self.quorum_given_up = gauge(
+            "charter_witness_quorum_given_up", "1 while checkpoints are shown without a quorum, after the grace."
+        )
+        self.stopped = Gauge(
+            "charter_publication_stopped",
+            "Whether nothing may be published, by reason.",
+            ("reason",),
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
         self.error_lines = Counter("charter_log_errors", "Log lines of level error.", registry=registry)
         # A rate needs a beginning: what has not happened yet is 0, not absent.
         for action in ACTIONS:
             self.decisions.labels(action)
         for code in CODES:
             self.mails_failed.labels(code)
+        for reason in STOPS:
+            self.stopped.labels(reason)
+        for code in WITNESS_CODES:
+            self.witness_failures.labels(code)
 
 
 _meters: _Meters | None = None
@@ -163,10 +198,37 @@ def batch_published(leaves: int, seconds: float) -> None:
         _meters.batches.observe(seconds)
 
 
+def publication_stopped(reason: str | None) -> None:
+    """Whether this worker may publish: None, or one of STOPS."""
+    if _meters is not None:
+        for one in STOPS:
+            _meters.stopped.labels(one).set(1 if one == reason else 0)
+
+
 def replica_is_well(is_well: bool) -> None:
     """Whether this process reads public pages from the replica."""
     if _meters is not None:
         _meters.replica_rests.set(0 if is_well else 1)
+
+
+def witness_answered() -> None:
+    """A cosignature was kept."""
+    if _meters is not None:
+        _meters.cosignatures.inc()
+
+
+def witness_failed(code: str) -> None:
+    """A witness was asked in vain. code: one of WITNESS_CODES, or what counts as `http`."""
+    if _meters is not None:
+        _meters.witness_failures.labels(code if code in WITNESS_CODES else "http").inc()
+
+
+def witnesses_stand(*, failing: int, refusing: int, is_quorum_given_up: bool) -> None:
+    """How this worker, if it is the one who asks, stands with all of them."""
+    if _meters is not None:
+        _meters.witnesses_failing.set(failing)
+        _meters.witnesses_refusing.set(refusing)
+        _meters.quorum_given_up.set(1 if is_quorum_given_up else 0)
 
 
 def error_written() -> None:

@@ -14,16 +14,27 @@ from types import FrameType
 from typing import TypeVar
 
 import structlog
-from flask import Flask, current_app
+from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
-from charter import clock, kept_spreadsheet, leaves_file, log_key, logs, meters, metrics
+from charter import clock, kept_spreadsheet, logs, meters, metrics
 from charter.domain.mail import Delivery
 from charter.forgetting import Forgetting
-from charter.mail import DeliveryError, Transport, render, transport_for
-from charter.operations import figures, outbox, publication, tree
+from charter.mail import (
+    RECEIPT_PAUSE,
+    DeliveryError,
+    ReceiptComingError,
+    Transport,
+    receipt_for,
+    render,
+    transport_for,
+)
+from charter.operations import figures, outbox, tree
+from charter.publishing import is_urgent, publish
 from charter.queries import log, schema, statistics
+from charter.selfcheck import SelfCheck
 from charter.settings import Settings
+from charter.witnessing import asker
 
 T = TypeVar("T")
 logger = structlog.get_logger()
@@ -39,49 +50,6 @@ LEAVE_SECONDS = 4.0
 #: them again, under the same Message-ID: so a group is small, and none waits for a slow server.
 NOTED_AT_ONCE = 5
 NOTED_WITHIN_SECONDS = 0.1
-
-
-#: With a publication interval longer than this, withdrawals are looked for in between.
-URGENT_SECONDS = 10
-
-
-def is_urgent(settings: Settings) -> bool:
-    """Whether a withdrawal must not wait for the next regular batch; asked only where batches are far apart."""
-    return settings.publish_interval_seconds > URGENT_SECONDS and log.has_urgent(now=clock.now())
-
-
-def publish(forgetting: Forgetting | None = None) -> int:
-    """Publishes everything that is due, batch after batch; returns the number of leaves.
-
-    Nothing from a database that is older than its leaves file; and that file follows each batch.
-    forgetting: is told when somebody left.
-    """
-    settings: Settings = current_app.config["CHARTER"]
-    # What was read before must not hold a connection while the leaves file asks for another: a pooler has few.
-    schema.let_go()
-    if not leaves_file.follow(settings).may_publish:
-        return 0
-    if statistics.is_new_day(now=clock.now()):
-        figures.begin_day(now=clock.now())
-    log_key.make(settings)
-    signer = log_key.signer(settings)
-    leaves = 0
-    while True:
-        began = time.perf_counter()
-        result = publication.publish_batch(now=clock.now(), signer=signer)
-        if result is None:
-            break
-        meters.batch_published(result.leaf_count, time.perf_counter() - began)
-        leaves += result.leaf_count
-        if result.has_losses and forgetting is not None:
-            forgetting.somebody_left()
-        logger.info("published", revision=result.revision, leaves=result.leaf_count)
-        leaves_file.follow(settings)
-        if not result.is_full:
-            break
-    if log.is_unsigned():
-        tree.sign_newest(signer, now=clock.now())
-    return leaves
 
 
 def count_past() -> bool:
@@ -121,6 +89,11 @@ class Hand:
         """The next one, which from here on may have been offered."""
         with self._lock:
             return self._waiting.pop(0) if self._waiting else None
+
+    def take_back(self, delivery: Delivery) -> None:
+        """One that was taken and not offered after all."""
+        with self._lock:
+            self._waiting.insert(0, delivery)
 
     def sent(self, message_id: int) -> None:
         """The mail server has taken this one; notes it, now or with the next ones."""
@@ -188,9 +161,17 @@ def _offer(
         delivery = hand.take()
         if delivery is None:
             return Round(sent, is_full=is_full)
+        try:
+            receipt = receipt_for(delivery, now=clock.now())
+        except ReceiptComingError:
+            outbox.put_off(delivery.message_id, until=clock.now() + RECEIPT_PAUSE)
+            continue
+        except SQLAlchemyError:
+            hand.take_back(delivery)
+            raise
         began = time.perf_counter()
         try:
-            message = render(delivery, key=key, settings=settings)
+            message = render(delivery, key=key, settings=settings, receipt=receipt)
             began = time.perf_counter()
             transport.send(message, uid=delivery.uid)
         except DeliveryError as error:
@@ -308,14 +289,15 @@ def run_once(app: Flask) -> tuple[int, int]:
         with app.app_context(), schema.serving():
             while count_past():
                 pass
-            forgetting = Forgetting()
+            forgetting = Forgetting(is_start=False)
             leaves += publish(forgetting)
-            while forgetting.step(at_once=True):
-                pass
             while (done := deliver(settings, transport)).sent:
                 mails += done.sent
                 if done.is_broken:
                     break
+            while forgetting.step(at_once=True):
+                pass
+            asker.ask_once(settings)
     finally:
         transport.close()
     return leaves, mails
@@ -337,12 +319,14 @@ def run(app: Flask) -> None:
     postman = Postman(app, stop)
     watch = clock.Watch()
     forgetting = Forgetting()
+    checking = SelfCheck(settings)
     next_publication = 0.0
     logs.speak_for_process()
     metrics.start(app, "worker")
     logger.info("worker started", transport=settings.mail_transport)
     postman.start()
     kept_spreadsheet.Keeper(app, stop, _guarded).start()
+    asker.Asker(app, stop, _guarded).start()
     with schema.serving():
         while not stop.is_set():
             jump_seconds = watch.look()
@@ -355,6 +339,7 @@ def run(app: Flask) -> None:
                 if _guarded(partial(_publish_if_time, settings, next_publication, forgetting), stop):
                     next_publication = time.monotonic() + settings.publish_interval_seconds
                 _guarded(forgetting.step, stop)
+                _guarded(checking.step, stop)
             stop.wait(TICK_SECONDS)
     postman.leave()
     logger.info("worker stopped")

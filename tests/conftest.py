@@ -46,10 +46,18 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_instance(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the next one: its log has the key of the other one, and a guard of its own."""
+    instance = tmp_path_factory.mktemp("template")
+    shutil.copy(sqlite_template / "log.key", instance)
+    return instance
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_url: str, postgres_instance: Path) -> Iterator[str]:
     """The same on PostgreSQL, as a database to copy."""
     url = fresh_database(postgres_url)
-    app = create_app(make_settings(tmp_path_factory.mktemp("template"), database_url=url))
+    app = create_app(make_settings(postgres_instance, database_url=url))
     with time_machine.travel(MONDAY, tick=True):
         cli.prepare(app)
         worker.run_once(app)
@@ -57,6 +65,12 @@ def postgres_template(postgres_url: str, tmp_path_factory: pytest.TempPathFactor
         db.engine.dispose()
     yield url
     drop_database(url)
+
+
+def change_log(instance: Path, other: Path) -> None:
+    """Lets a copied folder know the log of `other`, whose database it will have, and no longer its own."""
+    shutil.rmtree(instance / "backups")
+    shutil.copy(other / "log.guard", instance)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -74,8 +88,8 @@ def make_app(engine_name: str, request: pytest.FixtureRequest, tmp_path: Path) -
     url = ""
     if engine_name == "postgresql":
         (instance / "charter.db").unlink()
-        shutil.rmtree(instance / "backups")  # the leaves of another log
         template = request.getfixturevalue("postgres_template").rpartition("/")[2].partition("?")[0]
+        change_log(instance, request.getfixturevalue("postgres_instance"))
         url = fresh_database(request.getfixturevalue("postgres_url"), template=template)
     apps: list[Flask] = []
 

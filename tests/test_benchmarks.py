@@ -292,6 +292,12 @@ def test_a_tally_tells_what_is_not_right(registry: Installation) -> None:
     assert "search index" in told(f"UPDATE registry_entry SET words = words || ' nobody' WHERE number = {one}")
     assert "words" in told(f"UPDATE registry_entry SET words = NULL WHERE number = {one}")
     assert "sort_key" in told(f"UPDATE registry_entry SET sort_key = 'a' WHERE number = {one}")
+    assert "log_place" in told("UPDATE log_place SET record_index = record_index - 1")
+    node, root = 'SELECT 30, 0, hash FROM log_leaf WHERE "index" = 0', "SELECT 3, hash, at, '' FROM log_leaf, log_batch"
+    assert "log_node" in told(f'INSERT INTO log_node (level, "index", hash) {node}')
+    assert "checkpoint 3" in told(
+        f'INSERT INTO log_checkpoint (size, root, at, note) {root} WHERE "index" = 0 AND log_batch.revision = 1'
+    )
     assert "still found" in told(
         "UPDATE registry_entry SET words = 'ghost' WHERE number ="
         " (SELECT min(number) FROM registry_entry WHERE ended_on IS NOT NULL)"

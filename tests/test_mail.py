@@ -35,6 +35,7 @@ from charter.domain.mail import Delivery
 from charter.mail import DeliveryError, SmtpTransport, flat, render
 from charter.models.base import db, writing
 from charter.models.signature import Signature
+from charter.queries.receipts import Receipt
 from charter.settings import Settings
 from charter.web.labels import MAIL_KINDS
 from tests.conftest import make_settings
@@ -383,7 +384,8 @@ def rendered(app: Flask, kind: str, language: str, **more: Any) -> EmailMessage:
     )
     with app.app_context():
         config = more.get("config", app.config["CHARTER"])
-        return render(one, key=app.config["CHARTER"].secret_key.encode(), settings=config)
+        key = app.config["CHARTER"].secret_key.encode()
+        return render(one, key=key, settings=config, receipt=more.get("receipt"))
 
 
 @pytest.mark.parametrize("language", ["kk", "ru", "en"])
@@ -403,6 +405,33 @@ def test_a_mail_crosses_the_wire_in_the_bytes_that_the_library_would_write(
     assert text_of(again).replace("\r\n", "\n") == text_of(message)
     with pytest.raises(ValueError, match=r"linefeed|newline"):
         message["X-Other"] = "one\r\nBcc: everybody@example.org"
+
+
+RECEIPT = Receipt(
+    '{"name":"Әмина"}'.encode(), "c2sp.org/tlog-proof@v1\n" + "abcd" * 30 + "\n\n— x y\n", index=5, size=9
+)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_attached_files_cross_the_wire_byte_for_byte(renderer: Flask, language: str) -> None:
+    message = rendered(renderer, "published", language, receipt=RECEIPT)
+    whole = message.as_bytes(policy=message.policy.clone(linesep="\r\n"))
+    assert flat(message) == whole
+    assert whole == rendered(renderer, "published", language, receipt=RECEIPT).as_bytes(
+        policy=message.policy.clone(linesep="\r\n")
+    ), "a repeat has the same bytes"
+    again = email.message_from_bytes(whole, policy=email.policy.default)
+    assert again.get_content_type() == "multipart/mixed"
+    words, *files = again.iter_parts()
+    assert [part.get_content_type() for part in words.iter_parts()] == ["text/plain", "text/html"]
+    assert [(part.get_filename(), part.get_content_disposition()) for part in files] == [
+        ("record.json", "attachment"),
+        ("receipt.tlog-proof", "attachment"),
+    ]
+    assert [part.get_payload(decode=True) for part in files] == [RECEIPT.record, RECEIPT.proof_text.encode()]
+    assert text_of(again).replace("\r\n", "\n") == text_of(message)
+    assert text_of(message) != text_of(rendered(renderer, "published", language))
+    assert again["Content-Language"] == language
 
 
 def html_of(message: EmailMessage) -> JustHTML:

@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 
 #: A decision can be taken back for so long at most (the greatest value of the setting `undo_seconds`).
 LONGEST_UNDO = timedelta(seconds=600)
+#: The last mail to somebody who has left is waited for so long at most before everything about them is destroyed.
+LONGEST_FAREWELL = timedelta(hours=72)
 #: Machines that share a database do not agree to the second; less than this is no jump.
 CLOCK_SLACK = timedelta(minutes=5)
 

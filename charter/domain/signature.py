@@ -37,6 +37,8 @@ class Move(StrEnum):
     CORRECT = "correct"
     UNDO = "undo"
     RELEASE = "release"
+    REVOKE = "revoke"
+    ERASE = "erase"
 
 
 class Actor(StrEnum):
@@ -75,6 +77,13 @@ TRANSITIONS: dict[tuple[State, Move], State] = {
     (State.APPROVED, Move.PUBLISH): State.PUBLISHED,
     (State.APPROVED, Move.WITHDRAW): State.WITHDRAWN,
     (State.PUBLISHED, Move.WITHDRAW): State.WITHDRAWN,
+    (State.PUBLISHED, Move.REVOKE): State.REVOKED,
+    # What stands is withdrawn first (LOG §5).
+    (State.SUBMITTED, Move.ERASE): State.ERASED,
+    (State.EXPIRED, Move.ERASE): State.ERASED,
+    (State.DECLINED, Move.ERASE): State.ERASED,
+    (State.WITHDRAWN, Move.ERASE): State.ERASED,
+    (State.REVOKED, Move.ERASE): State.ERASED,
 }
 
 #: The states a decision leads to, and so the only ones an undo may leave.

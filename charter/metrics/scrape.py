@@ -21,6 +21,7 @@ from charter.domain.calendar import local_date
 from charter.metrics import disk
 from charter.metrics.folder import MeetingPlace, Member
 from charter.queries import health as queries
+from charter.queries import witnesses
 from charter.queries.health import Health
 
 #: A database that takes longer is as good as gone; Prometheus itself waits ten seconds.
@@ -53,24 +54,29 @@ class Scrape:
         yield _gauge("database_up", "Whether the database answers: 1 or 0.", 0 if found is None else 1)
         if found is not None:
             yield _gauge("database_answer_seconds", "Time the questions below took.", time.perf_counter() - began)
-            yield from _from_database(*found)
+            health, shown, now = found
+            yield from _from_database(health, now)
+            yield from _from_log(shown, now)
 
 
-def _ask_database(app: Flask) -> tuple[Health, datetime]:
+_Found = tuple[Health, witnesses.Standing | None, datetime]
+
+
+def _ask_database(app: Flask) -> _Found:
     now = clock.now()
     with app.app_context():
-        return queries.health(now=now, today=local_date(now)), clock.now()
+        return queries.health(now=now, today=local_date(now)), witnesses.find_standing(), clock.now()
 
 
 class _Patient:
     """Asks in a thread of its own and waits only so long. While an answer is missing nothing more is asked."""
 
-    def __init__(self, question: Callable[[], tuple[Health, datetime]]) -> None:
+    def __init__(self, question: Callable[[], _Found]) -> None:
         self._question = question
-        self._answers: SimpleQueue[tuple[Health, datetime] | None] = SimpleQueue()
+        self._answers: SimpleQueue[_Found | None] = SimpleQueue()
         self._asking: threading.Thread | None = None
 
-    def ask(self, seconds: float) -> tuple[Health, datetime] | None:
+    def ask(self, seconds: float) -> _Found | None:
         """The answer and when it came, or None if there was none in time."""
         if self._asking is not None and self._asking.is_alive():
             return None
@@ -130,8 +136,24 @@ def _from_database(health: Health, now: datetime) -> Iterator[Metric]:
     )
     yield _gauge("public_revision", "Number of the newest batch.", health.revision)
     yield _gauge("log_tree_size", "Leaves in the log.", health.tree_size)
+    yield _gauge(
+        "log_checkpoint_age_seconds",
+        "Age of the newest signed checkpoint; old is well while no leaf is due.",
+        None if health.newest_checkpoint_at is None else age(health.newest_checkpoint_at),
+    )
     offset = 0.0 if ready.database_at is None else (ready.database_at - now).total_seconds()
     yield _gauge("database_clock_offset_seconds", "How far the database's clock is ahead of ours.", offset)
+
+
+def _from_log(shown: witnesses.Standing | None, now: datetime) -> Iterator[Metric]:
+    yield _gauge("log_guarded_size", "Leaves that the signer's guard knows.", shown.guarded_size if shown else 0)
+    yield _gauge("log_served_size", "Leaves of the checkpoint that is shown.", shown.served_size if shown else 0)
+    unshown_at = shown.unshown_at if shown else None
+    yield _gauge(
+        "log_unshown_seconds",
+        "For how long a newer checkpoint waits for witnesses; 0 if none does.",
+        0.0 if unshown_at is None else max(0.0, (now - unshown_at).total_seconds()),
+    )
 
 
 def _processes(members: list[Member]) -> Iterator[Metric]:

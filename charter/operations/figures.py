@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import cache, lru_cache
 from typing import Any, cast
 
-from sqlalchemy import Table, delete, func, insert, select
+from sqlalchemy import Integer, Table, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from charter.domain.calendar import local_date
@@ -27,7 +28,9 @@ from charter.models.figures import (
     WaitingApplication,
     is_migrated,
 )
+from charter.models.leaving import is_leaving
 from charter.models.log import LogBatch, LogEvent, LogLeaf
+from charter.operations.bulk import insert_columns
 from charter.operations.unit import lock, operation
 from charter.tlog.leaf import parse_time
 
@@ -74,7 +77,7 @@ def follow(leaves: Iterable[Mapping[str, Any]], waiting: Mapping[str, tuple[date
         if not COUNTED[kind]:
             continue
         entry = leaf["entry"]
-        on = local_date(parse_time(leaf["t"]))
+        on = _day_of(leaf["t"])
         if kind == "confirm":
             if entry in open_now:
                 continue
@@ -102,6 +105,12 @@ def follow(leaves: Iterable[Mapping[str, Any]], waiting: Mapping[str, tuple[date
     return moves
 
 
+@lru_cache(maxsize=16)
+def _day_of(t: str) -> date:
+    # All leaves of a batch have the same time.
+    return local_date(parse_time(t))
+
+
 def count_batch(leaves: Sequence[Mapping[str, Any]], *, first_index: int, at: datetime) -> None:
     """Counts the leaves, as objects, of a batch that is being appended from `first_index` on, and looks at the day.
 
@@ -110,18 +119,20 @@ def count_batch(leaves: Sequence[Mapping[str, Any]], *, first_index: int, at: da
     if not is_migrated(db.session.connection()):
         return
     total = _total()
-    if total.leaf_count != first_index:
+    if total["leaf_count"] != first_index:
         return
     _count(leaves, total)
-    total.counted_on = local_date(at)
-    total.waiting, total.overdue = _waiting(total.counted_on)
+    today = total["counted_on"] = local_date(at)
+    sums = db.session.connection().execute(_WAITING, {"today": today}).one()
+    total["waiting"], total["overdue"] = map(int, sums)
+    _write_total(total)
 
 
 @operation
 def begin_day(*, now: datetime) -> None:
     """Queues a batch without leaves, which looks at the day: what depends on the clock may have changed (LOG §3)."""
     lock("publisher", "one")
-    if db.session.scalar(select(LogEvent.id).where(LogEvent.kind == "refresh").limit(1)) is None:
+    if db.session.scalar(select(LogEvent.id).where(LogEvent.kind == "refresh", ~is_leaving()).limit(1)) is None:
         db.session.add(LogEvent(kind="refresh", values={}, effective_at=now))
 
 
@@ -137,9 +148,9 @@ def count_past(*, most: int = LEAVES_AT_ONCE) -> bool:
         return False
     end = db.session.scalar(select(LogBatch.tree_size).order_by(LogBatch.revision.desc()).limit(1)) or 0
     total = _total()
-    if total.leaf_count >= end:
+    first = total["leaf_count"]
+    if first >= end:
         return False
-    first = total.leaf_count
     data = db.session.scalars(
         select(LogLeaf.data)
         .where(LogLeaf.index >= first, LogLeaf.index < min(end, first + most))
@@ -147,8 +158,9 @@ def count_past(*, most: int = LEAVES_AT_ONCE) -> bool:
     ).all()
     # They are our own bytes, checked when they were written.
     _count([json.loads(one) for one in data], total)
-    total.counted_on = None
-    return total.leaf_count < end
+    total["counted_on"] = None
+    _write_total(total)
+    return bool(total["leaf_count"] < end)
 
 
 def count_months(days: Mapping[tuple[date, str, str], int]) -> None:
@@ -165,37 +177,53 @@ def count_months(days: Mapping[tuple[date, str, str], int]) -> None:
         _add(MonthCount, moved)
 
 
-def _total() -> LogTotal:
-    total = db.session.get(LogTotal, THE_TOTAL)
-    if total is None:
-        total = LogTotal(id=THE_TOTAL, leaf_count=0, applications=0, withdrawn_waiting=0, withdrawn_published=0)
-        total.revoked = total.waiting = total.overdue = 0
-        db.session.add(total)
-    return total
+_TOTAL = cast("Table", LogTotal.__table__)
+_DUES = cast("Table", DueCount.__table__)
+# Put together once: each batch says these.
+_READ_TOTAL = select(_TOTAL).where(_TOTAL.c.id == THE_TOTAL)
+_FIRST_TOTAL = _TOTAL.insert()
+_NEXT_TOTAL = _TOTAL.update().where(_TOTAL.c.id == THE_TOTAL)
+#: (all, overdue): over as many rows as days on which something is due.
+_WAITING = select(
+    func.coalesce(func.sum(_DUES.c.waiting), 0),
+    func.coalesce(func.sum(_DUES.c.waiting).filter(_DUES.c.due_on < bindparam("today")), 0),
+)
+_ANSWERED_DAYS = _DUES.delete().where(_DUES.c.waiting == 0)
+_ENTRIES = {
+    "sqlite": "entry IN (SELECT value FROM json_each(?))",
+    "postgresql": "entry = ANY (%s::varchar[])",
+}
 
 
-def _count(leaves: Sequence[Mapping[str, Any]], total: LogTotal) -> None:
-    named = {leaf["entry"] for leaf in leaves if COUNTED[leaf["kind"]]}
-    waiting: dict[str, tuple[date, date]] = {}
-    if named:
-        table = WaitingApplication
-        rows = db.session.execute(select(table.entry, table.confirmed_on, table.due_on).where(table.entry.in_(named)))
-        waiting = {row.entry: (row.confirmed_on, row.due_on) for row in rows}
-    moves = follow(leaves, waiting)
+def _total() -> dict[str, Any]:
+    """The one row by column; whoever changes it writes it back."""
+    found = db.session.connection().execute(_READ_TOTAL).mappings().first()
+    if found is not None:
+        return dict(found)
+    zeros = {column.name: 0 for column in _TOTAL.c if isinstance(column.type, Integer)}
+    return {**zeros, "id": THE_TOTAL, "counted_on": None, "is_new": True}
+
+
+def _write_total(total: dict[str, Any]) -> None:
+    is_new = total.pop("is_new", False)
+    db.session.connection().execute(_FIRST_TOTAL if is_new else _NEXT_TOTAL, total)
+
+
+def _count(leaves: Sequence[Mapping[str, Any]], total: dict[str, Any]) -> None:
+    moves = follow(leaves, _waited({leaf["entry"] for leaf in leaves if COUNTED[leaf["kind"]]}))
     if moves.gone:
-        db.session.execute(
-            delete(WaitingApplication).where(WaitingApplication.entry.in_(moves.gone)),
-            execution_options={"synchronize_session": False},
-        )
-    if moves.come:
-        db.session.execute(
-            insert(_table(WaitingApplication)),
-            [
-                {"entry": entry, "confirmed_on": confirmed_on, "due_on": due_on}
-                for entry, (confirmed_on, due_on) in moves.come.items()
-            ],
-        )
+        _of_entries("DELETE FROM waiting_application WHERE", moves.gone)
+    insert_columns(
+        WaitingApplication,
+        {
+            "entry": list(moves.come),
+            "confirmed_on": [on.isoformat() for on, _ in moves.come.values()],
+            "due_on": [on.isoformat() for _, on in moves.come.values()],
+        },
+    )
     _add(DueCount, [{"due_on": due_on, "waiting": change} for due_on, change in sorted(moves.due.items()) if change])
+    if any(change < 0 for change in moves.due.values()):
+        db.session.connection().execute(_ANSWERED_DAYS)
     _add(
         AnswerCount,
         [
@@ -205,37 +233,46 @@ def _count(leaves: Sequence[Mapping[str, Any]], total: LogTotal) -> None:
         ],
     )
     for column, change in moves.sums.items():
-        setattr(total, column, getattr(total, column) + change)
-    total.leaf_count += len(leaves)
+        total[column] += change
+    total["leaf_count"] += len(leaves)
 
 
-def _waiting(today: date) -> tuple[int, int]:
-    """(all, overdue): two sums over as many rows as days on which something is due."""
-    db.session.execute(delete(DueCount).where(DueCount.waiting == 0), execution_options={"synchronize_session": False})
-    row = db.session.execute(
-        select(
-            func.coalesce(func.sum(DueCount.waiting), 0),
-            func.coalesce(func.sum(DueCount.waiting).filter(DueCount.due_on < today), 0),
-        )
-    ).one()
-    return int(row[0]), int(row[1])
+def _waited(entries: Collection[str]) -> dict[str, tuple[date, date]]:
+    """Entry → (confirmed_on, due_on) of those that wait for an answer."""
+    if not entries:
+        return {}
+    rows = _of_entries("SELECT entry, confirmed_on, due_on FROM waiting_application WHERE", entries)
+    return {entry: (_date(confirmed_on), _date(due_on)) for entry, confirmed_on, due_on in rows}
 
 
-def _table(model: type[Base]) -> Table:
-    return cast("Table", model.__table__)
+def _of_entries(statement: str, entries: Collection[str]) -> Any:
+    """With all of them as one parameter: so many of their own cost more than the rows."""
+    connection = db.session.connection()
+    name = connection.dialect.name
+    values = list(entries) if name == "postgresql" else json.dumps(list(entries))
+    return connection.exec_driver_sql(f"{statement} {_ENTRIES[name]}", (values,))
+
+
+def _date(value: Any) -> date:
+    """SQLite's driver knows no dates."""
+    return value if isinstance(value, date) else date.fromisoformat(value)
 
 
 def _add(model: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
     """Adds to counters, and makes those that are not there yet."""
-    if not rows:
-        return
-    table = _table(model)
-    dialect: Any = postgresql if db.session.get_bind().dialect.name == "postgresql" else sqlite
+    if rows:
+        connection = db.session.connection()
+        connection.execute(_addition(model, connection.dialect.name), [dict(row) for row in rows])
+
+
+@cache
+def _addition(model: type[Base], engine: str) -> Any:
+    table = cast("Table", model.__table__)
+    dialect: Any = postgresql if engine == "postgresql" else sqlite
     statement = dialect.insert(table)
-    statement = statement.on_conflict_do_update(
+    return statement.on_conflict_do_update(
         index_elements=list(table.primary_key.columns),
         set_={
             column.name: column + statement.excluded[column.name] for column in table.columns if not column.primary_key
         },
     )
-    db.session.execute(statement, [dict(row) for row in rows])

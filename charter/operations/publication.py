@@ -11,6 +11,7 @@ from sqlalchemy import select
 from charter.domain.moments import LONGEST_UNDO
 from charter.domain.signature import Actor, Move
 from charter.models.base import db
+from charter.models.leaving import is_leaving
 from charter.models.log import LogBatch, LogEvent
 from charter.models.moments import has_come
 from charter.models.registry import PublicEntry
@@ -30,6 +31,7 @@ from charter.operations.public_side import (
 from charter.operations.steps import add_event, queue_message
 from charter.operations.unit import lock, operation
 from charter.tlog import leaf as leaves
+from charter.tlog.note import Checkpoint
 from charter.tlog.record import commitment
 from charter.tlog.signer import Signer
 
@@ -70,12 +72,15 @@ class _Batch:
 
 
 @operation
-def publish_batch(*, now: datetime, signer: Signer | None = None) -> BatchResult | None:
+def publish_batch(
+    *, now: datetime, signer: Signer | None = None, after: Checkpoint | None = None
+) -> BatchResult | None:
     """Publishes what is due and returns what was done, or None when nothing is.
 
     In one transaction: leaves appended, public records written or destroyed, counters moved, `public_revision` raised
     by one, message `published` queued, the events deleted, the tree's new size signed. Only one publisher works at a
-    time (LOG §3). signer: without one the checkpoint is left to `tree.sign_newest`.
+    time (LOG §3). signer: without one the checkpoint is left to `tree.sign_newest`; a log that begins names its key
+    first. after: what was signed last; ForkError unless the tree extends it.
     The time of a batch never goes back, whatever the clock does.
     """
     lock("publisher", "one")
@@ -88,11 +93,15 @@ def publish_batch(*, now: datetime, signer: Signer | None = None) -> BatchResult
     revision = 1 if last is None else last.revision + 1
     batch = _Batch(at=at if last is None else max(at, last.at), revision=revision, leaves=[], changes=Changes(revision))
     make_findable(unindexed, batch.changes)
+    if last is None and signer is not None:
+        batch.append("key", action="add", vkey=signer.vkey)
     _apply(events, batch, now=now)
     first_index = 0 if last is None else last.tree_size
     root = append_batch(revision=batch.revision, at=batch.at, first_index=first_index, data=batch.leaves)
     if root is not None and signer is not None:
-        tree.add_checkpoint(first_index + len(batch.leaves), root, signer, at=batch.at)
+        retired = [str(event.values["vkey"]) for event in events if _retires(event)]
+        size = first_index + len(batch.leaves)
+        tree.add_checkpoint(size, root, signer, at=batch.at, after=after, without=retired)
     move_counters(batch.changes)
     for event in events:
         db.session.delete(event)
@@ -104,15 +113,19 @@ def publish_batch(*, now: datetime, signer: Signer | None = None) -> BatchResult
     )
 
 
+def _retires(event: LogEvent) -> bool:
+    return event.kind == "key" and event.values["action"] == "retire"
+
+
 def _take_events(now: datetime) -> tuple[Sequence[LogEvent], bool]:
-    """What is due, with its signatures locked first and the events read afterwards.
+    """What is due for the log, with its signatures locked first and the events read afterwards.
 
     Withdrawing and undoing lock the signature and then delete the event: in the same order here, neither can be
     overwritten by a batch that saw the event a moment too early, and nobody waits in a circle.
     """
     due = db.session.execute(
         select(LogEvent.id, LogEvent.signature_id)
-        .where(has_come(LogEvent.effective_at, now=now, longest=LONGEST_UNDO))
+        .where(has_come(LogEvent.effective_at, now=now, longest=LONGEST_UNDO), ~is_leaving())
         .order_by(LogEvent.id)
         .limit(MOST_EVENTS)
     ).all()
@@ -126,10 +139,16 @@ def _take_events(now: datetime) -> tuple[Sequence[LogEvent], bool]:
     return events, len(due) == MOST_EVENTS
 
 
+#: Leaves that end an entry → by whom, as the registry says it. Who is erased while listed has withdrawn first.
+_ENDED_BY = {"withdraw": "signatory", "erase": "signatory", "revoke": "centre"}
+
+
 def _apply(events: Sequence[LogEvent], batch: _Batch, *, now: datetime) -> None:
-    ids = {event.signature_id for event in events if event.kind in {"publish", "withdraw"}}
+    ids = {event.signature_id for event in events if event.kind == "publish" or event.kind in _ENDED_BY}
     signatures = {row.id: row for row in db.session.scalars(select(Signature).where(Signature.id.in_(ids)))}
-    entries = [signature.entry for signature in signatures.values()]
+    entries = {signature.entry for signature in signatures.values()}
+    # A restore from a mirror brings entries back whose signatures are lost.
+    entries |= {str(event.values["entry"]) for event in events if event.kind in _ENDED_BY}
     public = {row.entry: row for row in db.session.scalars(select(PublicEntry).where(PublicEntry.entry.in_(entries)))}
     links = {
         link.signature_id: link
@@ -142,11 +161,11 @@ def _apply(events: Sequence[LogEvent], batch: _Batch, *, now: datetime) -> None:
             assert event.signature_id is not None
             signature = signatures[event.signature_id]
             public[signature.entry] = _publish(signature, links.get(signature.id), batch, now=now)
-        elif event.kind == "withdraw":
-            batch.append("withdraw", **event.values)
+        elif event.kind in _ENDED_BY:
+            batch.append(event.kind, **event.values)
             row = public.get(str(event.values["entry"]))
             if row is not None and row.ended_on is None:
-                end_entry(row, by="signatory", at=batch.at, changes=batch.changes)
+                end_entry(row, by=_ENDED_BY[event.kind], at=batch.at, changes=batch.changes)
         elif event.kind != "refresh":
             batch.append(event.kind, **event.values)
 

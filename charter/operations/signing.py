@@ -23,6 +23,7 @@ from charter.models.base import db
 from charter.models.edition import ConsentText
 from charter.models.log import LogEvent
 from charter.models.signature import Clarification, Link, Signature, SignatureConsent
+from charter.operations.erasing import leave
 from charter.operations.steps import (
     Details,
     add_event,
@@ -321,11 +322,13 @@ CODES_A_DAY = 5
 
 @operation
 def request_code(signature_id: int, *, key: bytes, code_minutes: int, now: datetime) -> bool:
-    """Mails a fresh six-digit code for a dangerous act; False when the day's codes are used up.
+    """Mails a fresh six-digit code for a dangerous act; False when the day's are used up or it has ended.
 
     A second request within a minute sends nothing more: the first code is on its way.
     """
     signature = _get(signature_id)
+    if not may(State(signature.state), Move.WITHDRAW):
+        return False
     latest = _latest_act_link(signature_id)
     if latest is not None and latest.used_at is None and is_recent(latest.created_at, now=now, within=CODE_PAUSE):
         return True
@@ -350,7 +353,8 @@ def withdraw(signature_id: int, *, proof: Proof, key: bytes, code_tries: int, no
     """Ends a signature at the signatory's word; the registry follows with the next batch.
 
     Effects when done: queued publication and unsent decisions cancelled, the application line and its salt destroyed,
-    a `withdraw` leaf queued (only if a `confirm` leaf exists or is queued), message `withdrawn`.
+    a `withdraw` leaf queued (only if a `confirm` leaf exists or is queued), message `withdrawn`; once that has left,
+    the rest of what is kept about the person is destroyed (LOG §5).
     """
     signature = _get(signature_id)
     if not may(State(signature.state), Move.WITHDRAW):
@@ -369,6 +373,7 @@ def withdraw(signature_id: int, *, proof: Proof, key: bytes, code_tries: int, no
             LogEvent(kind="withdraw", signature_id=signature.id, values={"entry": signature.entry}, effective_at=now)
         )
     queue_message("withdrawn", signature, link=None, now=now)
+    leave(signature, now=now)
     return Result(Outcome.DONE)
 
 

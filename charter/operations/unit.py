@@ -102,10 +102,15 @@ def insert_if_absent(table: type[Base], rows: Sequence[Mapping[str, Any]]) -> No
     """Inserts rows whose key is not there yet, without failing when another process adds the same one meanwhile."""
     if not rows:
         return
-    session = db.session
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    connection = db.session.connection()
     # The rows as parameters, not as VALUES: the statement is then compiled once and not for every call.
-    session.execute(dialect.insert(table).on_conflict_do_nothing(), [dict(row) for row in rows])
+    connection.execute(_insertion_if_absent(table, connection.dialect.name), [dict(row) for row in rows])
+
+
+@cache
+def _insertion_if_absent(table: type[Base], engine: str) -> Any:
+    dialect: Any = postgresql if engine == "postgresql" else sqlite
+    return dialect.insert(table).on_conflict_do_nothing()
 
 
 @cache

@@ -141,6 +141,7 @@ def test_the_desk_asks_as_often_for_a_long_queue_as_for_a_short_one(app: Flask, 
         return {path: len(cost(app, desk.browser, path)) for path in paths}
 
     crowd(app, 3, state="confirmed")
+    costs()  # which tables there are is asked once on a connection
     few = costs()
     crowd(app, 60, state="confirmed")
     assert few == costs()

@@ -15,6 +15,7 @@ from flask import Flask
 import build_assets
 from charter.domain.mail import Delivery
 from charter.mail import render
+from charter.queries.receipts import Receipt
 from charter.settings import Settings
 from charter.web.labels import MAIL_KINDS
 from tests.conftest import make_settings
@@ -28,6 +29,8 @@ KINDS = sorted(set(MAIL_KINDS) - {"signing"})
 KEY = b"a key for snapshots and nothing else"
 EXPIRES_AT = datetime(2026, 11, 27, 9, 0, tzinfo=UTC)
 
+#: Most mails of this kind bring one.
+RECEIPT = Receipt(record=b'{"name":"\xd3\x98"}', proof_text="c2sp.org/tlog-proof@v1\n", index=0, size=1)
 #: kind → the values of its message, and the purpose of its link.
 TOLD: dict[str, tuple[dict[str, Any], str | None]] = {
     "already-signed": ({}, "personal"),
@@ -77,7 +80,7 @@ def rendered(app: Flask, settings: Settings, kind: str, language: str) -> EmailM
     # The words at the foot come from the application's own settings.
     app.jinja_env.globals["settings"] = settings
     with app.app_context():
-        return render(mail, key=KEY, settings=settings)
+        return render(mail, key=KEY, settings=settings, receipt=RECEIPT if kind == "published" else None)
 
 
 def part(message: EmailMessage, kind: str) -> str:

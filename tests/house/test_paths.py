@@ -14,7 +14,7 @@ pytestmark = pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 
 SEGMENT = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*(?:\.[a-z]+)?")
 #: What a parameter may be. A bare string is for secrets, which are looked up by digest and shown nowhere.
-TYPED = {"lang", "entry", "number", "slug", "row", "span"}
+TYPED = {"lang", "entry", "number", "slug", "row", "span", "tile"}
 UNTYPED = {"token"}
 BLUEPRINTS = {
     "api",
@@ -22,6 +22,7 @@ BLUEPRINTS = {
     "developers",
     "embedding",
     "figures",
+    "log",
     "my",
     "numbers",
     "public",
@@ -32,6 +33,7 @@ BLUEPRINTS = {
     "staff_auth",
     "system",
     "takeaway",
+    "verify",
 }
 
 

@@ -14,7 +14,7 @@ from flask import Flask
 
 from charter import create_app
 from charter.models.base import db
-from tests.conftest import FRIDAY, make_settings
+from tests.conftest import FRIDAY, change_log, make_settings
 from tests.house.world import Memory, World
 from tests.postgres import drop_database, fresh_database
 
@@ -50,8 +50,8 @@ def _tell(engine: str, request: pytest.FixtureRequest, folder: Path) -> Told:
     shutil.copytree(request.getfixturevalue("sqlite_template"), instance)
     if engine == "postgresql":
         (instance / "charter.db").unlink()
-        shutil.rmtree(instance / "backups")  # the leaves of another log
         url = _copied(request.getfixturevalue("postgres_template"), request.getfixturevalue("postgres_url"))
+        change_log(instance, request.getfixturevalue("postgres_instance"))
     app = _app(instance, url)
     with time_machine.travel(FRIDAY, tick=True) as clock:
         world = World(app, clock)

@@ -23,6 +23,7 @@ from charter.models.registry import PublicEntry
 from charter.models.signature import Signature
 from charter.models.staff import StaffAccount
 from charter.operations import outbox, staff
+from charter.tlog.tiles import Tile
 from charter.web.staff import factors
 from tests.pages import Browser, Page
 from tests.people import Desk, Observer, link_in, work
@@ -242,6 +243,7 @@ class World:
             "message_id": self.message_id,
             "passkey_id": 1,
             "uid": next(self.app.config["CHARTER"].mail_path.glob("*.eml")).stem,
+            "tile": Tile(0, 0, 1),
             ("api.affiliation", "slug"): "amanat",
             ("numbers.span", "wanted"): Span(1, 100),
             ("registry.affiliation", "slug"): "amanat",

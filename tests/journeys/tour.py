@@ -127,6 +127,13 @@ def public_pages(gallery: Gallery, visit: Visit, lang: str) -> Iterator[Stop]:
     for name, entry in (("entry", gallery.entry), ("entry-ended", gallery.ended)):
         visitor.open(entry.replace("/ru/", f"/{lang}/"))
         yield name, visitor
+    for name, entry, shown in (
+        ("verify", gallery.entry, "#answer:not([hidden])"),
+        ("verify-ended", gallery.ended, "section.verdict:not(#answer)"),
+    ):
+        visitor.open(f"/{lang}/verify/?entry={entry.rpartition('/')[2]}")
+        visitor.page.locator(shown).wait_for()
+        yield name, visitor
     visitor.close()
 
 

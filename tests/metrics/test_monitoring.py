@@ -85,7 +85,7 @@ def test_expressions_are_whole_and_select_labels_that_exist(exposed: set[str]) -
             assert expression.count(opening) == expression.count(closing), expression
         bare = re.sub(r"\{[^}]*\}|\[[^]]*\]|\"[^\"]*\"", " ", expression)
         words = set(re.findall(r"[a-zA-Z_]\w*", bare)) - FUNCTIONS - NOT_OURS
-        labels = {"le", "status", "endpoint", "process", "action", "code", "instance", "or", "e9", "e6"}
+        labels = {"le", "status", "endpoint", "process", "action", "code", "reason", "instance", "or", "e9", "e6"}
         assert {word for word in words if not NAME.fullmatch(word)} <= labels, expression
         for counted in re.findall(r"charter_\w+", expression):
             is_counter = counted.endswith(("_total", "_count", "_sum", "_bucket"))

@@ -9,6 +9,7 @@ from flask import Flask
 from sqlalchemy import select, text
 from time_machine import Traveller as Clock
 
+from charter import forgetting as forgetting_module
 from charter.domain.fold import fold
 from charter.forgetting import Forgetting
 from charter.models.base import db, writing
@@ -56,13 +57,26 @@ def test_withdrawn_words_leave_the_pages_of_the_search_index(
 
 
 @pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
-def test_the_index_is_cleaned_once_and_again_when_somebody_left(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    rounds = []
+def test_the_index_is_cleaned_once_and_again_when_somebody_left_but_not_all_the_time(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds: list[bool] = []
+    seconds = [1000.0]
     monkeypatch.setattr(indexing, "forget_step", lambda *, is_first: rounds.append(is_first) or len(rounds) < 3)
-    forgetting = Forgetting()
-    assert [forgetting.step() for _ in range(4)] == [True, True, False, False]
-    assert rounds == [True, False, False]
-    forgetting.somebody_left()
-    assert not forgetting.step(), "not within the hour"
-    assert not forgetting.step(at_once=True)
-    assert rounds == [True, False, False, True]
+    monkeypatch.setattr(forgetting_module.time, "monotonic", lambda: seconds[0])
+    with app.app_context():
+        forgetting = Forgetting(is_start=False)
+        assert [forgetting.step() for _ in range(2)] == [True, True]
+        seconds[0] += 10  # so long it took
+        assert [forgetting.step() for _ in range(2)] == [False, False]
+        assert rounds == [True, False, False]
+        forgetting.somebody_left()
+        seconds[0] += 10 * forgetting_module.SHARE - 1
+        assert not forgetting.step()
+        assert len(rounds) == 3, "a twentieth of the time at most"
+        seconds[0] += 1
+        assert not forgetting.step()
+        assert rounds[3:] == [True]
+        forgetting.somebody_left()
+        assert not forgetting.step(at_once=True)
+        assert rounds[4:] == [True], "at once, where nobody else has to wait"

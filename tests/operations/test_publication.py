@@ -12,7 +12,7 @@ from flask import Flask
 from sqlalchemy import delete, select
 from time_machine import Traveller as Clock
 
-from charter import worker
+from charter import log_key, worker
 from charter.models.base import db, writing
 from charter.models.log import LogBatch, LogEvent, LogLeaf
 from charter.models.registry import PublicEntry, RegionCount
@@ -58,13 +58,13 @@ def entry_row(app: Flask, signature_id: int) -> PublicEntry:
 # ── time and revisions ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_charter_is_the_first_leaf(app: Flask) -> None:
-    first, *rest = leaves(app)
-    assert first["kind"] == "charter"
-    assert first["charter"] == "specimen-1"
-    assert first["t"].startswith("2026-11-16T04:0")
-    assert rest == []
-    assert [(batch.revision, batch.tree_size) for batch in batches(app)] == [(1, 1)]
+def test_a_log_begins_with_its_key_and_the_charter(app: Flask) -> None:
+    key, charter = leaves(app)
+    signer = log_key.signer(app.config["CHARTER"])
+    assert (key["kind"], key["action"], key["vkey"]) == ("key", "add", signer.vkey)
+    assert (charter["kind"], charter["charter"]) == ("charter", "specimen-1")
+    assert charter["t"].startswith("2026-11-16T04:0")
+    assert [(batch.revision, batch.tree_size) for batch in batches(app)] == [(1, 2)]
 
 
 def test_the_time_of_a_batch_never_goes_back_when_the_clock_does(app: Flask, clock: Clock) -> None:
@@ -93,10 +93,10 @@ def test_a_batch_raises_the_revision_by_one_whatever_is_in_it(app: Flask, clock:
     result = publish(app)
     assert result == publication.BatchResult(revision=2, leaf_count=3, is_full=False, has_losses=False)
     assert publish(app) is None
-    assert [(batch.revision, batch.tree_size) for batch in batches(app)] == [(1, 1), (2, 4)]
+    assert [(batch.revision, batch.tree_size) for batch in batches(app)] == [(1, 2), (2, 5)]
     with app.app_context():
         rows = db.session.scalars(select(LogLeaf).order_by(LogLeaf.index)).all()
-        assert [(row.index, row.revision) for row in rows] == [(0, 1), (1, 2), (2, 2), (3, 2)]
+        assert [(row.index, row.revision) for row in rows] == [(0, 1), (1, 1), (2, 2), (3, 2), (4, 2)]
         assert [row.hash for row in rows] == [hashlib.sha256(b"\0" + row.data).digest() for row in rows]
 
 
@@ -105,7 +105,7 @@ def test_a_change_without_a_leaf_raises_the_revision_too(app: Flask, clock: Cloc
         db.session.add(LogEvent(kind="refresh", values={}, effective_at=now()))
         db.session.commit()
     assert publish(app) == publication.BatchResult(revision=2, leaf_count=0, is_full=False, has_losses=False)
-    assert len(leaves(app)) == 1
+    assert len(leaves(app)) == 2
 
 
 def test_more_than_a_batch_holds_follows_in_the_next(app: Flask, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +114,7 @@ def test_more_than_a_batch_holds_follows_in_the_next(app: Flask, clock: Clock, m
         confirmed(app, address=f"p{place}@example.org")
     with app.app_context():
         assert worker.publish() == 5
-    assert [batch.tree_size for batch in batches(app)] == [1, 3, 5, 6]
+    assert [batch.tree_size for batch in batches(app)] == [2, 4, 6, 7]
 
 
 def test_events_that_are_not_due_wait(app: Flask, desk: Desk, clock: Clock) -> None:
@@ -170,6 +170,7 @@ def test_refusing_and_publishing_write_these_leaves_and_no_others(app: Flask, de
     assert keys == {
         "charter": {"charter", "files", "kind", "t", "v"},
         "confirm": {"commit", "due", "entry", "kind", "t", "v"},
+        "key": {"action", "kind", "t", "v", "vkey"},
         "publish": {"commit", "entry", "kind", "rev", "t", "v"},
         "refuse": {"entry", "kind", "reason", "t", "v"},
     }
@@ -370,4 +371,6 @@ def test_with_frequent_batches_nothing_is_asked(app: Flask, clock: Clock) -> Non
     with app.app_context():
         assert not worker.is_urgent(app.config["CHARTER"])
         assert db.session.scalars(select(Signature.state)).one() == "withdrawn"
-        assert db.session.scalars(select(LogEvent.kind).order_by(LogEvent.id)).all() == ["confirm", "withdraw"]
+        assert db.session.scalars(select(LogEvent.kind).order_by(LogEvent.id)).all() == [
+            "confirm", "withdraw", "refresh",
+        ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -41,10 +42,12 @@ class Seen(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def template(replica: Replica, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The name of a migrated and loaded database on the primary."""
+def template(replica: Replica, sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of a migrated and loaded database on the primary; its log has the key of the other template."""
     url = fresh_database(replica.primary)
-    app = create_app(make_settings(tmp_path_factory.mktemp("template"), database_url=url))
+    instance = tmp_path_factory.mktemp("template")
+    shutil.copy(sqlite_template / "log.key", instance)
+    app = create_app(make_settings(instance, database_url=url))
     with time_machine.travel(MONDAY, tick=True):
         cli.prepare(app)
         worker.run_once(app)
@@ -62,7 +65,9 @@ def urls(replica: Replica, template: str) -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture
-def app(urls: tuple[str, str], tmp_path: Path) -> Iterator[Flask]:
+def app(urls: tuple[str, str], sqlite_template: Path, tmp_path: Path) -> Iterator[Flask]:
+    (tmp_path / "instance").mkdir()
+    shutil.copy(sqlite_template / "log.key", tmp_path / "instance")
     app = create_app(make_settings(tmp_path / "instance", database_url=urls[0], database_replica_url=urls[1]))
     yield app
     let_go(app)
