@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,6 +26,7 @@ from charter.operations.public_side import (
     make_findable,
     move_counters,
     numbers_given,
+    replace_entry,
     unindexed_entries,
 )
 from charter.operations.steps import add_event, queue_message
@@ -144,7 +145,7 @@ _ENDED_BY = {"withdraw": "signatory", "erase": "signatory", "revoke": "centre"}
 
 
 def _apply(events: Sequence[LogEvent], batch: _Batch, *, now: datetime) -> None:
-    ids = {event.signature_id for event in events if event.kind == "publish" or event.kind in _ENDED_BY}
+    ids = {event.signature_id for event in events if event.kind in {"publish", "correct"} or event.kind in _ENDED_BY}
     signatures = {row.id: row for row in db.session.scalars(select(Signature).where(Signature.id.in_(ids)))}
     entries = {signature.entry for signature in signatures.values()}
     # A restore from a mirror brings entries back whose signatures are lost.
@@ -162,12 +163,27 @@ def _apply(events: Sequence[LogEvent], batch: _Batch, *, now: datetime) -> None:
             signature = signatures[event.signature_id]
             public[signature.entry] = _publish(signature, links.get(signature.id), batch, now=now)
         elif event.kind in _ENDED_BY:
-            batch.append(event.kind, **event.values)
             row = public.get(str(event.values["entry"]))
-            if row is not None and row.ended_on is None:
+            has_ended = row is not None and row.ended_on is not None
+            # What has ended cannot end again (LOG §1): two who ended it at the same time are one end.
+            if event.kind == "erase" or not has_ended:
+                batch.append(event.kind, **event.values)
+            if row is not None and not has_ended:
                 end_entry(row, by=_ENDED_BY[event.kind], at=batch.at, changes=batch.changes)
+        elif event.kind == "correct" and "commit" not in event.values:
+            assert event.signature_id is not None
+            row = public.get(signatures[event.signature_id].entry)
+            if row is not None and row.ended_on is None:
+                _correct(signatures[event.signature_id], row, batch, more=event.values)
         elif event.kind != "refresh":
             batch.append(event.kind, **event.values)
+
+
+def _correct(signature: Signature, row: PublicEntry, batch: _Batch, *, more: Mapping[str, object]) -> None:
+    """A new revision of a live entry from what the signature says now. more: `reason` and `approvals`, if any."""
+    fresh, line = build_entry(signature, number=row.number, rev=row.rev + 1)
+    replace_entry(row, fresh, changes=batch.changes)
+    batch.append("correct", commit=commitment(line), entry=signature.entry, rev=row.rev, **more)
 
 
 def _publish(signature: Signature, link: Link | None, batch: _Batch, *, now: datetime) -> PublicEntry:

@@ -15,7 +15,7 @@ from charter.models.moments import has_come
 from charter.tlog.leaves_text import Closing
 
 #: Leaf kinds that take something away from the public: these never wait for a long publication interval (LOG §3).
-URGENT = ("withdraw", "erase", "revoke")
+URGENT = ("withdraw", "erase", "revoke", "correct")
 
 _BATCHES = select(LogBatch.revision, LogBatch.tree_size, LogBatch.at)
 

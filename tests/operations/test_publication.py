@@ -374,3 +374,58 @@ def test_with_frequent_batches_nothing_is_asked(app: Flask, clock: Clock) -> Non
         assert db.session.scalars(select(LogEvent.kind).order_by(LogEvent.id)).all() == [
             "confirm", "withdraw", "refresh",
         ]  # fmt: skip
+
+
+# ── revisions and ends ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def queue(app: Flask, kind: str, signature_id: int, **values: Any) -> None:
+    with app.app_context(), writing():
+        db.session.add(LogEvent(kind=kind, signature_id=signature_id, values=values, effective_at=now()))
+        db.session.commit()
+
+
+def test_a_correction_gives_the_entry_a_new_line_under_the_same_number(app: Flask, desk: Desk, clock: Clock) -> None:
+    signature_id = published(app, desk, clock)
+    before = entry_row(app, signature_id)
+    with app.app_context(), writing():
+        db.session.get_one(Signature, signature_id).display = "unlisted"
+        db.session.commit()
+    queue(app, "correct", signature_id)
+    work(app)
+    row = entry_row(app, signature_id)
+    assert (row.number, row.rev, row.display, row.name, row.words) == (
+        before.number,
+        2,
+        "unlisted",
+        None,
+        "_rkz-75 _kindependent",
+    )
+    assert before.line is not None
+    assert row.line is not None
+    salts = {json.loads(line)["salt"] for line in (before.line, row.line)}
+    assert len(salts) == 2
+    last = leaves(app, row.entry)[-1]
+    assert (last["kind"], last["rev"], last["commit"]) == ("correct", 2, hashlib.sha256(row.line).hexdigest())
+
+
+def test_who_left_is_not_corrected_any_more(app: Flask, desk: Desk, clock: Clock) -> None:
+    signature_id = published(app, desk, clock)
+    entry = entry_row(app, signature_id).entry
+    queue(app, "withdraw", signature_id, entry=entry)
+    queue(app, "correct", signature_id)
+    work(app)
+    assert [leaf["kind"] for leaf in leaves(app, entry)] == ["confirm", "publish", "withdraw"]
+    assert entry_row(app, signature_id).line is None
+
+
+def test_what_two_end_at_the_same_time_ends_once(app: Flask, desk: Desk, clock: Clock) -> None:
+    signature_id = published(app, desk, clock)
+    entry = entry_row(app, signature_id).entry
+    queue(app, "revoke", signature_id, entry=entry, reason="impersonation", approvals=["s1", "s2"])
+    queue(app, "withdraw", signature_id, entry=entry)
+    queue(app, "erase", signature_id, entry=entry)
+    work(app)
+    assert [leaf["kind"] for leaf in leaves(app, entry)] == ["confirm", "publish", "revoke", "erase"]
+    row = entry_row(app, signature_id)
+    assert (row.ended_by, row.line, row.name) == ("centre", None, None)
