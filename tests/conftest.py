@@ -141,8 +141,9 @@ def desk(app: Flask, clock: time_machine.Traveller) -> Desk:
     return Desk(app, "Bruno", "bruno@example.org")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All journeys on one worker: they share a browser."""
+    """All journeys on one worker: they share a browser. First of all, for xdist reads the groups in the same hook."""
     for item in items:
         if "journeys" in item.path.parts:
             item.add_marker(pytest.mark.xdist_group("browser"))
