@@ -143,7 +143,7 @@ def desk(app: Flask, clock: time_machine.Traveller) -> Desk:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All journeys on one worker, to share a browser, where xdist reads groups (not 3.8 under pytest 9.2)."""
+    """All journeys on one worker, to share a browser."""
     for item in items:
         if "journeys" in item.path.parts:
             item.add_marker(pytest.mark.xdist_group("browser"))
