@@ -12,7 +12,7 @@ from benchmarks.installation import ENGINES, Installation
 from benchmarks.processes import BrokenRunError, serving
 from charter import clock, shipped
 from charter.operations import signing
-from charter.operations.signing import Outcome, Proof
+from charter.operations.proving import Outcome, Proof
 
 TITLE = "Confirming"
 TEXT = """\

@@ -22,7 +22,7 @@ from benchmarks.writers import sign
 from charter import clock, shipped
 from charter.models.base import db
 from charter.operations import publication, signing, staff
-from charter.operations.signing import Proof
+from charter.operations.proving import Proof
 from charter.operations.unit import operation
 from tests import histories, tally
 

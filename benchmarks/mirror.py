@@ -17,7 +17,7 @@ from benchmarks.journey import approve
 from benchmarks.processes import BrokenRunError
 from charter import clock, shipped
 from charter.operations import publication, signing, staff
-from charter.operations.signing import Outcome, Proof
+from charter.operations.proving import Outcome, Proof
 
 TITLE = "The mirror"
 CHANGES = 10

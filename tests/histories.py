@@ -30,8 +30,9 @@ from charter.models.base import db
 from charter.models.log import LogBatch, LogLeaf
 from charter.models.signature import Link, Signature
 from charter.operations import publication, recovery, review, signing, staff, tree
+from charter.operations.proving import Proof
 from charter.operations.public_side import Changes
-from charter.operations.signing import GivenConsent, NewSignature, Proof
+from charter.operations.signing import GivenConsent, NewSignature
 from charter.operations.steps import Details
 from charter.tlog import note
 from charter.tlog.leaves_text import Batch, Closing

@@ -25,8 +25,8 @@ from charter.domain.email import clean_email
 from charter.domain.fold import fold
 from charter.domain.name import clean_name, same_name_key
 from charter.operations import signing
+from charter.operations.proving import Outcome, Proof
 from charter.operations.public_side import numbers_given
-from charter.operations.signing import Outcome, Proof
 from charter.queries import registry as queries
 from charter.queries import search
 from charter.settings import Settings

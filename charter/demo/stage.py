@@ -17,8 +17,9 @@ from charter.domain import token as tokens
 from charter.domain.consent import CONSENT_KINDS, Operator
 from charter.domain.languages import LANGUAGES
 from charter.domain.mail import Delivery
-from charter.operations import outbox, publication, review, signing
-from charter.operations.signing import GivenConsent, NewSignature, Outcome, Proof
+from charter.operations import outbox, proving, publication, review, signing
+from charter.operations.proving import Outcome, Proof
+from charter.operations.signing import GivenConsent, NewSignature
 from charter.queries import review as review_queries
 from charter.queries import signing as signing_queries
 from charter.settings import Settings
@@ -188,7 +189,7 @@ class Stage:
     def _ask_for_code(self, act: Act) -> None:
         signature_id = self._signatures[act.signer].id
         assert signature_id is not None, act
-        signing.request_code(signature_id, key=self._key, code_minutes=self._settings.code_minutes, now=act.at)
+        proving.request_code(signature_id, key=self._key, code_minutes=self._settings.code_minutes, now=act.at)
 
     def _withdraw(self, act: Act) -> None:
         signature = self._signatures[act.signer]

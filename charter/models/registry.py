@@ -60,6 +60,7 @@ class PublicEntry(Base):
     sort_key: Mapped[str | None] = mapped_column(
         _BY_BYTES
     )  # Kazakh alphabetical order of the name shown; NULL once ended
+    is_indexable: Mapped[bool | None]  # whether search engines may keep its page; None: no
     changed_revision: Mapped[int | None] = mapped_column(BigInteger)  # the `public_revision` of its last change
 
 

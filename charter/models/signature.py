@@ -11,6 +11,8 @@ from charter.domain.signature import Move, State, after
 from charter.models.base import Base, BigId
 
 _STATES = ", ".join(f"'{state}'" for state in State)
+_UNCONFIRMED = text("state IN ('submitted', 'expired')")
+_DECLINED = text("state = 'declined'")
 
 
 class Signature(Base):
@@ -38,6 +40,16 @@ class Signature(Base):
             sqlite_where=text("held AND state = 'submitted'"),
         ),
         Index("ix_signature_mailbox", "mailbox", "name_key"),
+        Index("ix_signature_name_fold", "name_fold"),
+        # What has a term: never confirmed, by the day it was signed; declined, by the day it ended.
+        Index(
+            "ix_signature_unconfirmed",
+            "submitted_at",
+            "id",
+            postgresql_where=_UNCONFIRMED,
+            sqlite_where=_UNCONFIRMED,
+        ),
+        Index("ix_signature_declined", "ended_at", "id", postgresql_where=_DECLINED, sqlite_where=_DECLINED),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -64,6 +76,10 @@ class Signature(Base):
     due_on: Mapped[date | None]  # the day an answer is due; never moved later
     ended_at: Mapped[datetime | None]
     number: Mapped[int | None] = mapped_column(unique=True)  # registry number, given at first publication
+    held_because: Mapped[str | None] = mapped_column(String(16))  # which limit or sign set it aside; staff only
+    reminded_at: Mapped[datetime | None]  # the one reminder to confirm was queued
+    name_fold: Mapped[str | None] = mapped_column(String(400))  # folded words in order: similar names; erased with it
+    is_indexable: Mapped[bool | None]  # whether search engines may keep the entry's page; None: as the service does
     application_line: Mapped[bytes | None] = mapped_column(
         LargeBinary
     )  # record line rev 0 with its salt, the applicant's

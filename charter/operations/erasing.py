@@ -13,9 +13,11 @@ from charter.domain.signature import STANDING, Actor, Move, State
 from charter.models.base import db
 from charter.models.decision import Decision
 from charter.models.leaving import KIND, is_leaving, may_be_forgotten
+from charter.models.limits import SigningTrace
 from charter.models.log import LogEvent
 from charter.models.outbox import Message
 from charter.models.registry import PublicEntry
+from charter.models.rights import AddressChange, Correction, Objection
 from charter.models.signature import Clarification, Link, Signature
 from charter.operations.steps import add_audit, add_event, end_by_signatory
 from charter.operations.unit import operation
@@ -47,12 +49,28 @@ def destroy(signatures: Sequence[Signature], *, keeps_door: bool) -> None:
         # No browser has this digest, which is never compared with an empty one.
         signature.browser_digest = b""
         signature.affiliation_id = signature.affiliation_text = signature.application_line = None
-        signature.held = False
+        signature.held, signature.held_because, signature.name_fold = False, None, None
         signature.version += 1
     db.session.execute(delete(Message).where(Message.signature_id.in_(ids)))
     links = delete(Link).where(Link.signature_id.in_(ids))
     db.session.execute(links.where(Link.purpose != "personal") if keeps_door else links)
     db.session.execute(update(Decision).where(Decision.signature_id.in_(ids)).values(note=None))
+    for trace in (SigningTrace, AddressChange):
+        db.session.execute(delete(trace).where(trace.signature_id.in_(ids)))
+    db.session.execute(
+        update(Correction)
+        .where(Correction.signature_id.in_(ids))
+        .values(full_name="", short_name="", affiliation_id=None, affiliation_text=None, note=None)
+    )
+    db.session.execute(
+        update(Correction)
+        .where(Correction.signature_id.in_(ids), Correction.state == "pending")
+        .values(state="cancelled")
+    )
+    db.session.execute(update(Objection).where(Objection.signature_id.in_(ids)).values(words=None, answer=None))
+    db.session.execute(
+        update(Objection).where(Objection.signature_id.in_(ids), Objection.state == "pending").values(state="cancelled")
+    )
     db.session.execute(update(Clarification).where(Clarification.signature_id.in_(ids)).values(answer=None))
 
 

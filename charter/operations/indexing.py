@@ -19,6 +19,10 @@ PERSONAL = (
     "link",
     "decision",
     "clarification",
+    "correction",
+    "address_change",
+    "objection",
+    "signing_trace",
     "log_event",
 )
 

@@ -1,29 +1,27 @@
-"""The observer's verbs: sign, confirm, correct, answer, ask for a code, withdraw."""
+"""The observer's verbs: sign, confirm, correct, answer, withdraw."""
 
 from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from enum import StrEnum
 from typing import cast
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Engine, Integer, Table, bindparam, func, select
+from sqlalchemy import Engine, Integer, Table, bindparam, select
 
 from charter.domain import token as tokens
 from charter.domain.calendar import due_on, local_date
 from charter.domain.email import EmailAddress
-from charter.domain.errors import MoveRefusedError, NotFoundError
-from charter.domain.moments import is_recent
+from charter.domain.errors import MoveRefusedError
 from charter.domain.name import same_name_key
 from charter.domain.signature import LIVE, STANDING, Actor, Move, State, may
-from charter.models import moments
 from charter.models.base import db
 from charter.models.edition import ConsentText
 from charter.models.log import LogEvent
-from charter.models.signature import Clarification, Link, Signature, SignatureConsent
+from charter.models.signature import Clarification, Signature, SignatureConsent
 from charter.operations.erasing import leave
+from charter.operations.proving import Outcome, Proof, Result, check_proof, get_signature, prove_act
 from charter.operations.steps import (
     Details,
     add_event,
@@ -61,36 +59,6 @@ class NewSignature:
     language: str
     signed_language: str
     consents: tuple[GivenConsent, ...]
-
-
-class Outcome(StrEnum):
-    """What became of an act that needs proof. Not an exception: a wrong code must be counted, so the work commits."""
-
-    DONE = "done"
-    UNKNOWN = "unknown"
-    EXPIRED = "expired"
-    ALREADY = "already"
-    CODE_NEEDED = "code-needed"
-    CODE_WRONG = "code-wrong"
-    TRIES_USED_UP = "tries-used-up"
-    NOT_POSSIBLE = "not-possible"
-
-
-@dataclass(frozen=True)
-class Result:
-    """outcome; tries_left after a wrong code; personal_token: the link to *my signature*, after a confirmation."""
-
-    outcome: Outcome
-    tries_left: int = 0
-    personal_token: str | None = None
-
-
-@dataclass(frozen=True)
-class Proof:
-    """What the person brings besides the link: the signing browser's cookie as digest, or the code from the mail."""
-
-    browser_digest: bytes | None
-    code: str | None
 
 
 @operation
@@ -229,7 +197,7 @@ def confirm(
         return Result(Outcome.UNKNOWN)
     # The mailbox before the row, as everywhere: two links of one person would else wait for each other for ever.
     lock("mailbox", db.session.scalars(select(Signature.mailbox).where(Signature.id == link.signature_id)).one())
-    signature = _get(link.signature_id)
+    signature = get_signature(link.signature_id)
     if signature.held and signature.state == State.SUBMITTED:
         return Result(Outcome.UNKNOWN)
     if signature.state == State.EXPIRED or (
@@ -238,7 +206,7 @@ def confirm(
         return Result(Outcome.EXPIRED)
     if signature.state != State.SUBMITTED:
         return Result(Outcome.ALREADY)
-    refused = _check_proof(signature, link, proof, key=key, code_tries=code_tries)
+    refused = check_proof(signature, link, proof, key=key, code_tries=code_tries)
     if refused is not None:
         return refused
     others = db.session.scalars(
@@ -285,7 +253,7 @@ def correct(signature_id: int, details: Details, *, now: datetime) -> None:
     Saving what stands already changes nothing, so that a robot that presses the button leaves no trace.
     Raises MoveRefusedError once decided, FieldRefusedError as `sign` does.
     """
-    signature = _get(signature_id)
+    signature = get_signature(signature_id)
     resolved = resolve_details(details)
     if is_same(signature, details, resolved):
         return
@@ -300,7 +268,7 @@ def answer(signature_id: int, text: str, *, now: datetime) -> None:
 
     Raises MoveRefusedError when no question is open.
     """
-    signature = _get(signature_id)
+    signature = get_signature(signature_id)
     question = db.session.scalars(
         select(Clarification)
         .where(Clarification.signature_id == signature_id, Clarification.answered_at.is_(None))
@@ -315,39 +283,6 @@ def answer(signature_id: int, text: str, *, now: datetime) -> None:
     add_event(signature, Move.ANSWER, before=before, actor=Actor.SIGNATORY, now=now)
 
 
-CODE_PAUSE = timedelta(seconds=60)
-#: Codes for one signature within a day: with five tries each, guessing one has odds of 1 in 40,000 a day.
-CODES_A_DAY = 5
-
-
-@operation
-def request_code(signature_id: int, *, key: bytes, code_minutes: int, now: datetime) -> bool:
-    """Mails a fresh six-digit code for a dangerous act; False when the day's are used up or it has ended.
-
-    A second request within a minute sends nothing more: the first code is on its way.
-    """
-    signature = _get(signature_id)
-    if not may(State(signature.state), Move.WITHDRAW):
-        return False
-    latest = _latest_act_link(signature_id)
-    if latest is not None and latest.used_at is None and is_recent(latest.created_at, now=now, within=CODE_PAUSE):
-        return True
-    recent = db.session.scalar(
-        select(func.count())
-        .select_from(Link)
-        .where(
-            Link.signature_id == signature_id,
-            Link.purpose == "act",
-            moments.is_recent(Link.created_at, now=now, within=timedelta(days=1)),
-        )
-    )
-    if (recent or 0) >= CODES_A_DAY:
-        return False
-    link = new_link(signature, "act", key=key, now=now, lifetime=timedelta(minutes=code_minutes))
-    queue_message("code", signature, link=link, now=now, values={"minutes": code_minutes})
-    return True
-
-
 @operation
 def withdraw(signature_id: int, *, proof: Proof, key: bytes, code_tries: int, now: datetime) -> Result:
     """Ends a signature at the signatory's word; the registry follows with the next batch.
@@ -356,17 +291,12 @@ def withdraw(signature_id: int, *, proof: Proof, key: bytes, code_tries: int, no
     a `withdraw` leaf queued (only if a `confirm` leaf exists or is queued), message `withdrawn`; once that has left,
     the rest of what is kept about the person is destroyed (LOG §5).
     """
-    signature = _get(signature_id)
+    signature = get_signature(signature_id)
     if not may(State(signature.state), Move.WITHDRAW):
         return Result(Outcome.NOT_POSSIBLE)
-    if not _is_signing_browser(signature, proof):
-        link = _latest_act_link(signature_id)
-        if link is None or link.used_at is not None or (link.expires_at is not None and link.expires_at <= now):
-            return Result(Outcome.CODE_NEEDED)
-        refused = _check_proof(signature, link, proof, key=key, code_tries=code_tries)
-        if refused is not None:
-            return refused
-        link.used_at = now
+    refused = prove_act(signature, proof, key=key, code_tries=code_tries, now=now)
+    if refused is not None:
+        return refused
     before = end_by_signatory(signature, now=now)
     if before is not State.SUBMITTED:
         db.session.add(
@@ -375,38 +305,6 @@ def withdraw(signature_id: int, *, proof: Proof, key: bytes, code_tries: int, no
     queue_message("withdrawn", signature, link=None, now=now)
     leave(signature, now=now)
     return Result(Outcome.DONE)
-
-
-def _get(signature_id: int) -> Signature:
-    signature = db.session.get(Signature, signature_id, with_for_update=True)
-    if signature is None:
-        raise NotFoundError
-    return signature
-
-
-def _latest_act_link(signature_id: int) -> Link | None:
-    return db.session.scalars(
-        select(Link).where(Link.signature_id == signature_id, Link.purpose == "act").order_by(Link.id.desc()).limit(1)
-    ).first()
-
-
-def _is_signing_browser(signature: Signature, proof: Proof) -> bool:
-    return proof.browser_digest is not None and secrets.compare_digest(proof.browser_digest, signature.browser_digest)
-
-
-def _check_proof(signature: Signature, link: Link, proof: Proof, *, key: bytes, code_tries: int) -> Result | None:
-    """None when proved. An empty code is no try: a mail robot that presses every button must not use them up."""
-    if _is_signing_browser(signature, proof):
-        return None
-    if link.tries >= code_tries:
-        return Result(Outcome.TRIES_USED_UP)
-    if not proof.code or not proof.code.strip():
-        return Result(Outcome.CODE_NEEDED, tries_left=code_tries - link.tries)
-    if tokens.codes_equal(proof.code, tokens.code(key, link.purpose, link.uid)):
-        return None
-    link.tries += 1
-    left = code_tries - link.tries
-    return Result(Outcome.CODE_WRONG if left else Outcome.TRIES_USED_UP, tries_left=left)
 
 
 def _application_line(signature: Signature, *, now: datetime) -> bytes:

@@ -18,7 +18,8 @@ from charter.domain.consent import CONSENT_KINDS, Operator
 from charter.domain.errors import FieldRefusedError
 from charter.i18n import LANGUAGES, _, current_language
 from charter.operations import signing
-from charter.operations.signing import GivenConsent, NewSignature, Outcome, Proof
+from charter.operations.proving import Outcome, Proof, Result
+from charter.operations.signing import GivenConsent, NewSignature
 from charter.queries import registry
 from charter.queries import signing as queries
 from charter.queries.registry import RegionView
@@ -199,7 +200,7 @@ def confirm(token: str) -> BaseResponse | str | tuple[str, int]:
     )
 
 
-def say_code(form: CodeForm, result: signing.Result) -> None:
+def say_code(form: CodeForm, result: Result) -> None:
     """Puts what happened to the code beside its field."""
     words = {
         Outcome.CODE_NEEDED: _("Enter the six-digit code from the mail"),

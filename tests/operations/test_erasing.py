@@ -31,7 +31,7 @@ from charter.models.log import LogCheckpoint, LogEvent, LogLeaf
 from charter.models.outbox import Message
 from charter.models.registry import PublicEntry
 from charter.models.signature import Link
-from charter.operations import erasing, outbox, review, signing
+from charter.operations import erasing, outbox, proving, review, signing
 from charter.queries import erasing as queries
 from charter.tlog import tree
 from tests.operations.test_publication import entry_row, published
@@ -208,7 +208,7 @@ def person(app: Flask, desk: Desk, clock: Clock) -> int:
     work(app)
     assert get(app, signature_id).number
     with app.app_context():
-        assert signing.request_code(signature_id, key=key_of(app), code_minutes=30, now=now())
+        assert proving.request_code(signature_id, key=key_of(app), code_minutes=30, now=now())
     return signature_id
 
 
@@ -498,7 +498,7 @@ def test_my_signature_and_the_dossier_show_what_is_left(app: Flask, desk: Desk, 
     dossier = desk.browser.get(f"/staff/review/{signature_id}/")
     assert "Erased" in dossier.main
     with app.app_context():
-        assert not signing.request_code(signature_id, key=key_of(app), code_minutes=30, now=now())
+        assert not proving.request_code(signature_id, key=key_of(app), code_minutes=30, now=now())
 
 
 def test_whoever_was_erased_may_sign_again(app: Flask, desk: Desk, clock: Clock) -> None:

@@ -17,7 +17,7 @@ from charter.models.log import LogBatch, LogLeaf
 from charter.models.registry import PublicEntry
 from charter.models.signature import Signature, SignatureEvent
 from charter.operations import outbox, publication, review, signing
-from charter.operations.signing import Outcome, Proof
+from charter.operations.proving import Outcome, Proof, Result
 from tests.people import Desk, Observer, link_in, work
 
 ROUNDS = 5
@@ -90,7 +90,7 @@ def test_deciding_against_withdrawing_leaves_a_history_that_the_table_allows(app
         with app.app_context():
             browser = db.session.get_one(Signature, signature_id).browser_digest
 
-        def withdraw(signature_id: int = signature_id, browser: bytes = browser) -> signing.Result:
+        def withdraw(signature_id: int = signature_id, browser: bytes = browser) -> Result:
             return signing.withdraw(
                 signature_id, proof=Proof(browser, None), key=key, code_tries=5, now=datetime.now(UTC)
             )
@@ -98,7 +98,7 @@ def test_deciding_against_withdrawing_leaves_a_history_that_the_table_allows(app
         results = at_once(
             app, decide(signature_id, desk.id), withdraw, lambda: publication.publish_batch(now=datetime.now(UTC))
         )
-        assert isinstance(results[1], signing.Result), results
+        assert isinstance(results[1], Result), results
         assert results[1].outcome is Outcome.DONE
         assert isinstance(results[0], int | DecidedMeanwhileError), results
         assert not isinstance(results[2], Exception), results
@@ -138,7 +138,7 @@ def test_two_links_of_one_person_confirmed_at_once_leave_one_application(app: Fl
         with app.app_context():
             browser = db.session.scalars(select(Signature.browser_digest).order_by(Signature.id.desc()).limit(1)).one()
 
-        def confirm(token: str, browser: bytes = browser) -> signing.Result:
+        def confirm(token: str, browser: bytes = browser) -> Result:
             return signing.confirm(
                 token,
                 proof=Proof(browser, None),

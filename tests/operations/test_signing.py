@@ -26,8 +26,9 @@ from charter.models.log import LogLeaf
 from charter.models.outbox import Message
 from charter.models.registry import PublicEntry
 from charter.models.signature import Link, Signature, SignatureConsent, SignatureEvent
-from charter.operations import review, signing
-from charter.operations.signing import GivenConsent, NewSignature, Outcome, Proof, Result
+from charter.operations import proving, review, signing
+from charter.operations.proving import Outcome, Proof, Result
+from charter.operations.signing import GivenConsent, NewSignature
 from charter.operations.steps import Details
 from tests.pages import Browser
 from tests.people import Desk, Observer, code_in, link_in, mails, text_of, work
@@ -128,7 +129,7 @@ def withdraw(app: Flask, signature_id: int, *, browser: bytes | None = HERE, cod
 
 def request_code(app: Flask, signature_id: int) -> bool:
     with app.app_context():
-        return signing.request_code(signature_id, key=key_of(app), code_minutes=30, now=now())
+        return proving.request_code(signature_id, key=key_of(app), code_minutes=30, now=now())
 
 
 def get(app: Flask, signature_id: int) -> Signature:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from typing import Any
 
@@ -103,6 +104,21 @@ def _get_dossier(signature_id: int) -> Dossier:
     return found
 
 
+#: What other rooms add to a dossier: the name in the template → what is shown there.
+Part = Callable[[Dossier], object]
+_parts: dict[str, Part] = {}
+
+
+def dossier_part(name: str) -> Callable[[Part], Part]:
+    """Makes what the function finds known to the page of a dossier under `name`."""
+
+    def keep(find: Part) -> Part:
+        _parts[name] = find
+        return find
+
+    return keep
+
+
 def _dossier_page(found: Dossier, form: DecisionForm, **more: Any) -> str:
     form.offer()
     return render_template(
@@ -112,6 +128,7 @@ def _dossier_page(found: Dossier, form: DecisionForm, **more: Any) -> str:
         form=form,
         late=found.due_on is not None and found.due_on < local_date(clock.now()),
         undo=_undo_offer(),
+        **{name: find(found) for name, find in _parts.items()},
         **{"preview": None, **more},
     )
 

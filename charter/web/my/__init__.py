@@ -1,0 +1,15 @@
+"""*My signature*: the door of whoever holds the personal link."""
+
+from flask import Flask
+
+from charter import clock
+from charter.web.my import acting, door, editing, leaving, papers
+from charter.web.my.door import blueprint
+
+__all__ = ["acting", "blueprint", "door", "editing", "init_app", "leaving", "papers"]
+
+
+def init_app(app: Flask) -> None:
+    """Registers the room; without a header of their own its pages are kept by nobody."""
+    app.register_blueprint(blueprint)
+    app.jinja_env.globals["now"] = clock.now
