@@ -12,6 +12,7 @@ from charter.cli_backup import backup, backup_key, reapply, restore
 from charter.cli_erase import erase
 from charter.cli_log import log_key_group
 from charter.cli_mirror import mirror
+from charter.cli_retention import retention
 from charter.cli_selfcheck import self_check
 from charter.cli_staff import staff
 from charter.operations import seed
@@ -96,5 +97,17 @@ def init_app(app: Flask) -> None:
             click.echo(f"First member of staff: {settings.public_url}{path}")
 
     steps = _StepCommands("db", help="Write and try migrations (for developers).")
-    for command in (staff, backup, backup_key, restore, reapply, log_key_group, self_check, mirror, erase, steps):
+    for command in (
+        staff,
+        backup,
+        backup_key,
+        restore,
+        reapply,
+        log_key_group,
+        self_check,
+        mirror,
+        erase,
+        retention,
+        steps,
+    ):
         app.cli.add_command(command)

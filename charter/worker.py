@@ -32,6 +32,7 @@ from charter.mail import (
 from charter.operations import figures, outbox, tree
 from charter.publishing import is_urgent, publish
 from charter.queries import log, schema, statistics
+from charter.retention import Retention
 from charter.selfcheck import SelfCheck
 from charter.settings import Settings
 from charter.witnessing import asker
@@ -295,6 +296,7 @@ def run_once(app: Flask) -> tuple[int, int]:
                 mails += done.sent
                 if done.is_broken:
                     break
+            _keep_terms(Retention(settings), forgetting, at_once=True)
             while forgetting.step(at_once=True):
                 pass
             asker.ask_once(settings)
@@ -320,6 +322,7 @@ def run(app: Flask) -> None:
     watch = clock.Watch()
     forgetting = Forgetting()
     checking = SelfCheck(settings)
+    retention = Retention(settings)
     next_publication = 0.0
     logs.speak_for_process()
     metrics.start(app, "worker")
@@ -332,17 +335,29 @@ def run(app: Flask) -> None:
             jump_seconds = watch.look()
             if jump_seconds:
                 logger.warning("the clock jumped", seconds=round(jump_seconds))
+                with app.app_context():
+                    _guarded(retention.clock_jumped, stop)
             # A context for each round gives its database session back.
             with app.app_context():
                 # A step in each round, so that nothing due waits for it.
                 _guarded(count_past, stop)
                 if _guarded(partial(_publish_if_time, settings, next_publication, forgetting), stop):
                     next_publication = time.monotonic() + settings.publish_interval_seconds
+                _guarded(partial(_keep_terms, retention, forgetting), stop)
                 _guarded(forgetting.step, stop)
                 _guarded(checking.step, stop)
             stop.wait(TICK_SECONDS)
     postman.leave()
     logger.info("worker stopped")
+
+
+def _keep_terms(retention: Retention, forgetting: Forgetting, *, at_once: bool = False) -> None:
+    """A step of what has a term, or all that is due; who cleans the files hears of those who were erased."""
+    while retention.step(at_once=at_once) and at_once:
+        pass
+    if retention.has_erased:
+        retention.has_erased = False
+        forgetting.somebody_left()
 
 
 def _publish_if_time(settings: Settings, moment: float, forgetting: Forgetting) -> bool:

@@ -56,7 +56,7 @@ class MailboxTally(Base):
 
     digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)  # HMAC of the mailbox, key in `instance/`
     unconfirmed_count: Mapped[int] = mapped_column(default=0, server_default="0")  # mails sent before any confirmation
-    last_mail_at: Mapped[datetime | None]
+    last_mail_at: Mapped[datetime | None] = mapped_column(index=True)
     confirmed_at: Mapped[datetime | None]  # somebody has confirmed through it
     bounced_at: Mapped[datetime | None]  # its server said that it does not exist
     bounce_count: Mapped[int] = mapped_column(default=0, server_default="0")

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from charter.models.base import Base, BigId
 
 _WAITING = text("done_at IS NULL AND NOT on_hold")
+_ANSWERS = text("done_at IS NULL AND NOT on_hold AND kind NOT IN ('signing', 'reminder', 'address-new')")
 
 
 class Message(Base):
@@ -19,6 +20,8 @@ class Message(Base):
     __tablename__ = "message"
     __table_args__ = (
         Index("ix_message_waiting", "due_at", postgresql_where=_WAITING, sqlite_where=_WAITING),
+        # Answers leave before first mails, however many of those wait.
+        Index("ix_message_answers", "due_at", postgresql_where=_ANSWERS, sqlite_where=_ANSWERS),
         Index(
             "ix_message_failed",
             "id",

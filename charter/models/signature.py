@@ -11,8 +11,10 @@ from charter.domain.signature import Move, State, after
 from charter.models.base import Base, BigId
 
 _STATES = ", ".join(f"'{state}'" for state in State)
-_UNCONFIRMED = text("state IN ('submitted', 'expired')")
-_DECLINED = text("state = 'declined'")
+#: Conditions of partial indexes: a query that is to use one says the same, letter by letter.
+UNCONFIRMED = text("state IN ('submitted', 'expired')")
+TO_REMIND = text("state = 'submitted' AND NOT held AND reminded_at IS NULL")
+DECLINED = text("state = 'declined'")
 
 
 class Signature(Base):
@@ -46,10 +48,11 @@ class Signature(Base):
             "ix_signature_unconfirmed",
             "submitted_at",
             "id",
-            postgresql_where=_UNCONFIRMED,
-            sqlite_where=_UNCONFIRMED,
+            postgresql_where=UNCONFIRMED,
+            sqlite_where=UNCONFIRMED,
         ),
-        Index("ix_signature_declined", "ended_at", "id", postgresql_where=_DECLINED, sqlite_where=_DECLINED),
+        Index("ix_signature_to_remind", "submitted_at", "id", postgresql_where=TO_REMIND, sqlite_where=TO_REMIND),
+        Index("ix_signature_declined", "ended_at", "id", postgresql_where=DECLINED, sqlite_where=DECLINED),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)

@@ -9,7 +9,7 @@ from sqlalchemy import delete, select, update
 
 from charter.domain.errors import NotFoundError
 from charter.domain.moments import LONGEST_FAREWELL
-from charter.domain.signature import STANDING, Actor, Move, State
+from charter.domain.signature import STANDING, Actor, Move, State, may
 from charter.models.base import db
 from charter.models.decision import Decision
 from charter.models.leaving import KIND, is_leaving, may_be_forgotten
@@ -18,8 +18,8 @@ from charter.models.log import LogEvent
 from charter.models.outbox import Message
 from charter.models.registry import PublicEntry
 from charter.models.rights import AddressChange, Correction, Objection
-from charter.models.signature import Clarification, Link, Signature
-from charter.operations.steps import add_audit, add_event, end_by_signatory
+from charter.models.signature import Clarification, Link, Signature, SignatureEvent
+from charter.operations.steps import add_audit, add_event, end_by_signatory, queue_message
 from charter.operations.unit import operation
 
 #: People in one transaction.
@@ -74,12 +74,90 @@ def destroy(signatures: Sequence[Signature], *, keeps_door: bool) -> None:
     db.session.execute(update(Clarification).where(Clarification.signature_id.in_(ids)).values(answer=None))
 
 
-def move_to_erased(signature: Signature, *, now: datetime, staff_id: int | None = None) -> None:
+def move_to_erased(
+    signature: Signature,
+    *,
+    now: datetime,
+    staff_id: int | None = None,
+    actor: Actor = Actor.CENTRE,
+    reason: str | None = None,
+) -> None:
     """The last move, and everything destroyed. Raises MoveRefusedError for one that stands or is erased already."""
     before = signature.move(Move.ERASE)
     signature.ended_at = signature.ended_at or now
-    add_event(signature, Move.ERASE, before=before, actor=Actor.CENTRE, now=now, staff_id=staff_id)
+    add_event(signature, Move.ERASE, before=before, actor=actor, now=now, staff_id=staff_id, reason=reason)
     destroy([signature], keeps_door=False)
+
+
+def end_for_good(
+    signature: Signature,
+    *,
+    now: datetime,
+    staff_id: int | None = None,
+    actor: Actor = Actor.CENTRE,
+    reason: str | None = None,
+) -> None:
+    """Withdraws what stands, destroys everything, and queues the leaves of whom the log knows.
+
+    What waits for its seconds of undo can no longer be taken back. Raises MoveRefusedError if erased before.
+    """
+    values = {"entry": signature.entry}
+    if State(signature.state) in STANDING:
+        end_by_signatory(signature, now=now, staff_id=staff_id, reason=reason)
+        db.session.add(LogEvent(kind="withdraw", signature_id=signature.id, values=values, effective_at=now))
+    move_to_erased(signature, now=now, staff_id=staff_id, actor=actor, reason=reason)
+    # What was decided comes before the end.
+    db.session.execute(
+        update(LogEvent)
+        .where(LogEvent.signature_id == signature.id, LogEvent.effective_at > now, ~is_leaving())
+        .values(effective_at=now)
+    )
+    if signature.confirmed_at is not None:
+        db.session.add(LogEvent(kind="erase", signature_id=signature.id, values=values, effective_at=now))
+    # Whoever cleans the file hears of it.
+    leave(signature, now=now)
+
+
+def withdraw_at_once(
+    signature: Signature, *, now: datetime, staff_id: int | None = None, reason: str | None = None
+) -> None:
+    """Ends it at the signatory's word: leaf if the log knows it, last mail, and what is kept goes once that has left.
+
+    Raises MoveRefusedError where it cannot be withdrawn.
+    """
+    before = end_by_signatory(signature, now=now, staff_id=staff_id, reason=reason)
+    if before is not State.SUBMITTED:
+        db.session.add(
+            LogEvent(kind="withdraw", signature_id=signature.id, values={"entry": signature.entry}, effective_at=now)
+        )
+    queue_message("withdrawn", signature, link=None, now=now)
+    leave(signature, now=now)
+    end_earlier(signature, now=now)
+
+
+def find_earlier(signature: Signature) -> Signature | None:
+    """The declined application that this one took up again after an objection; it holds the same name and address."""
+    taken_up = select(SignatureEvent.id).where(
+        SignatureEvent.signature_id == signature.id, SignatureEvent.move == Move.REOPEN
+    )
+    # Asked first: it has an index, and hardly anybody was ever taken up again.
+    if db.session.scalars(taken_up.limit(1)).first() is None:
+        return None
+    return db.session.scalars(
+        select(Signature)
+        .join(Objection, Objection.signature_id == Signature.id)
+        .where(Objection.new_signature_id == signature.id)
+        .with_for_update(of=Signature)
+    ).first()
+
+
+def end_earlier(signature: Signature, *, now: datetime, actor: Actor = Actor.SIGNATORY) -> None:
+    """Whoever leaves is not to be kept in the application that was declined before: it is erased as well."""
+    earlier = find_earlier(signature)
+    while earlier is not None:
+        if may(State(earlier.state), Move.ERASE):
+            end_for_good(earlier, now=now, actor=actor)
+        earlier = find_earlier(earlier)
 
 
 # ── verbs ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -98,21 +176,8 @@ def erase(entry: str, *, now: datetime, staff_id: int | None = None) -> None:
     if signature is None:
         _erase_unsigned(entry, now=now, staff_id=staff_id)
         return
-    values = {"entry": signature.entry}
-    if State(signature.state) in STANDING:
-        end_by_signatory(signature, now=now)
-        db.session.add(LogEvent(kind="withdraw", signature_id=signature.id, values=values, effective_at=now))
-    move_to_erased(signature, now=now, staff_id=staff_id)
-    # What was decided comes before the end.
-    db.session.execute(
-        update(LogEvent)
-        .where(LogEvent.signature_id == signature.id, LogEvent.effective_at > now, ~is_leaving())
-        .values(effective_at=now)
-    )
-    if signature.confirmed_at is not None:
-        db.session.add(LogEvent(kind="erase", signature_id=signature.id, values=values, effective_at=now))
-    # Whoever cleans the file hears of it.
-    leave(signature, now=now)
+    end_for_good(signature, now=now, staff_id=staff_id)
+    end_earlier(signature, now=now, actor=Actor.CENTRE)
     add_audit("erase", staff_id=staff_id, subject="signature", subject_id=signature.id, now=now)
 
 
@@ -131,7 +196,10 @@ def _erase_unsigned(entry: str, *, now: datetime, staff_id: int | None) -> None:
 
 @operation
 def forget(*, now: datetime, most: int = MOST_AT_ONCE) -> int:
-    """Destroys what is left of people who withdrew and whose last mail waits no more; returns how many it were."""
+    """Destroys what is left of people who left and whose last mail waits no more; returns how many it were.
+
+    Of who was erased that is the last mail alone, which keeps the address if it could not be delivered.
+    """
     due = db.session.execute(
         select(LogEvent.id, LogEvent.signature_id).where(may_be_forgotten(now=now)).order_by(LogEvent.id).limit(most)
     ).all()
@@ -142,6 +210,7 @@ def forget(*, now: datetime, most: int = MOST_AT_ONCE) -> int:
         .with_for_update()
     ).all()
     destroy([signature for signature in signatures if signature.state == State.WITHDRAWN], keeps_door=True)
+    destroy([signature for signature in signatures if signature.state == State.ERASED], keeps_door=False)
     db.session.execute(delete(LogEvent).where(LogEvent.id.in_([row.id for row in due])))
     return len(due)
 

@@ -150,6 +150,61 @@ class Settings:
     people_per_mailbox: int = _setting(
         3, "People who may sign with one address; more are set aside for the staff.", least=1, most=50
     )
+    signings_per_mailbox_hour: int = _setting(
+        10, "Forms sent with one address within an hour; more are set aside. 0: no limit.", least=0, most=200
+    )
+    signings_per_network_hour: int = _setting(
+        120,
+        "Forms sent from one network (an IPv4 address, an IPv6 /64) within an hour; more are set aside. 0: no limit.",
+        least=0,
+        most=10_000,
+    )
+    signings_per_domain_hour: int = _setting(
+        120,
+        "Forms sent with addresses of one mail domain within an hour; more are set aside. Large providers have no such"
+        " limit. 0: no limit.",
+        least=0,
+        most=10_000,
+    )
+    signings_per_minute: int = _setting(
+        600, "Forms sent within a minute by all together; more are set aside. 0: no limit.", least=0, most=5_000
+    )
+    proof_of_work_from: int = _setting(
+        60,
+        "Forms sent within a minute by all together, from which on each needs a proof of work by the browser. 0: never.",
+        least=0,
+        most=5_000,
+    )
+    proof_of_work_tries: int = _setting(
+        1000, "How much work that is: tries on average, a second or two for a telephone.", least=10, most=20_000
+    )
+    signing_least_seconds: int = _setting(
+        3, "A form that comes back sooner was filled in by a machine and is set aside. 0: none is.", least=0, most=60
+    )
+    large_mail_domains: tuple[str, ...] = _setting(
+        (), "Mail domains of many people without a limit of their own, besides the shipped ones. Separated by commas."
+    )
+    reminder_hours: int = _setting(
+        48, "A signature that is not confirmed after so long gets its one reminder; 0: none is sent.", least=0, most=336
+    )
+    unconfirmed_keep_days: int = _setting(
+        14, "Signatures that were never confirmed are erased after so long.", least=2, most=90
+    )
+    declined_keep_days: int = _setting(
+        365, "Declined applications are erased after so long; 0: they stay.", least=0, most=3650
+    )
+    trace_keep_days: int = _setting(
+        14, "From where and how a signature came (keyed digests) is deleted after so long.", least=1, most=60
+    )
+    mailbox_keep_days: int = _setting(
+        365,
+        "How many mails an address was sent (keyed digests) is deleted so long after the last.",
+        least=30,
+        most=3650,
+    )
+    words_keep_days: int = _setting(
+        365, "Corrections and objections lose their words so long after they were decided.", least=30, most=3650
+    )
     staff_idle_minutes: int = _setting(30, "A staff session ends after so long without a request.", least=5, most=480)
     staff_session_hours: int = _setting(12, "A staff session ends after so long in any case.", least=1, most=72)
     outbox_lease_seconds: int = _setting(

@@ -56,6 +56,9 @@ def complete(values: dict[str, Any], sources: Mapping[str, str], problems: list[
             problems.append(f"{sources['trusted_hosts']} holds {host!r}, which is not a host name.")
 
     check_witnesses(values, sources, problems)
+    if values["unconfirmed_keep_days"] < values["confirm_link_days"]:
+        named = sources.get("unconfirmed_keep_days") or sources.get("confirm_link_days", "unconfirmed_keep_days")
+        problems.append(f"{named}: unconfirmed_keep_days must not be less than confirm_link_days.")
     if values["metrics_port"] and values["metrics_port"] == values["bind_port"]:
         problems.append(f"{sources['metrics_port']} must not be the port of the web server.")
 

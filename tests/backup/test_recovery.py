@@ -474,6 +474,27 @@ def test_whoever_left_after_the_backup_is_forgotten_again_before_the_service_ope
     check_log(dump(found))
 
 
+def test_whoever_was_never_confirmed_and_erased_after_the_backup_goes_by_the_same_term_again(
+    loss: Loss, clock: Clock
+) -> None:
+    """No leaf tells of them: the term does, which ran on."""
+    signature_id = sign(loss.app, "Ешкім Білмейді", "unknown@example.org")
+    clock.shift(timedelta(days=13))
+    loss.back_up()
+    clock.shift(timedelta(days=2))
+    for _pass in range(2):
+        work(loss.app)
+        clock.shift(timedelta(hours=1))
+    assert get(loss.app, signature_id).state == "erased"
+    found = loss.restored()
+    assert get(found, signature_id).email == "unknown@example.org"
+    for _pass in range(2):
+        work(found)
+        clock.shift(timedelta(hours=1))
+    row = get(found, signature_id)
+    assert (row.state, row.email, row.full_name) == ("erased", "", "")
+
+
 def test_a_removal_by_the_centre_is_made_again_and_keeps_what_the_centre_reviews(
     loss: Loss, desk: Desk, clock: Clock
 ) -> None:

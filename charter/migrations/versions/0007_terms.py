@@ -15,6 +15,8 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
+ANSWERS = "done_at IS NULL AND NOT on_hold AND kind NOT IN ('signing', 'reminder', 'address-new')"
+
 
 def upgrade() -> None:
     op.create_index(
@@ -34,9 +36,29 @@ def upgrade() -> None:
         postgresql_where=sa.text("state IN ('submitted', 'expired')"),
         sqlite_where=sa.text("state IN ('submitted', 'expired')"),
     )
+    op.create_index(
+        "ix_signature_to_remind",
+        "signature",
+        ["submitted_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("state = 'submitted' AND NOT held AND reminded_at IS NULL"),
+        sqlite_where=sa.text("state = 'submitted' AND NOT held AND reminded_at IS NULL"),
+    )
+    op.create_index(
+        "ix_message_answers",
+        "message",
+        ["due_at"],
+        unique=False,
+        postgresql_where=sa.text(ANSWERS),
+        sqlite_where=sa.text(ANSWERS),
+    )
+    op.create_index("ix_mailbox_tally_last_mail_at", "mailbox_tally", ["last_mail_at"], unique=False)
 
 
 def downgrade() -> None:
+    op.drop_index("ix_message_answers", table_name="message")
+    op.drop_index("ix_mailbox_tally_last_mail_at", table_name="mailbox_tally")
+    op.drop_index("ix_signature_to_remind", table_name="signature")
     op.drop_index(
         "ix_signature_unconfirmed",
         table_name="signature",

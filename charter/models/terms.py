@@ -1,0 +1,105 @@
+"""What has a term, and which rows are over it: conditions that the walk of retention asks and then acts by."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Select, and_, exists, or_, select
+
+from charter.models.limits import DayKey, MailboxTally, MailHour, SigningTrace, SpentChallenge
+from charter.models.rights import AddressChange, Correction, Objection
+from charter.models.signature import DECLINED, TO_REMIND, UNCONFIRMED, Signature
+
+_NO_OBJECTION = ~exists().where(Objection.signature_id == Signature.id, Objection.state == "pending")
+
+
+def over(rule: str, cutoff_at: datetime, *, most: int) -> Select[Any]:
+    """The keys of at most `most` rows that a rule of `charter/domain/retention.py` applies to: older than the cutoff.
+
+    Oldest first, where there are so many that an order is worth an index.
+    """
+    return _QUERIES[rule](cutoff_at).limit(most)
+
+
+def _to_remind(cutoff_at: datetime) -> Select[Any]:
+    return (
+        select(Signature.id)
+        .where(TO_REMIND, Signature.submitted_at <= cutoff_at)
+        .order_by(Signature.submitted_at, Signature.id)
+    )
+
+
+def _unconfirmed(cutoff_at: datetime) -> Select[Any]:
+    return (
+        select(Signature.id)
+        .where(UNCONFIRMED, Signature.submitted_at <= cutoff_at)
+        .order_by(Signature.submitted_at, Signature.id)
+    )
+
+
+def _declined(cutoff_at: datetime) -> Select[Any]:
+    return (
+        select(Signature.id)
+        .where(DECLINED, Signature.ended_at <= cutoff_at, _NO_OBJECTION)
+        .order_by(Signature.ended_at, Signature.id)
+    )
+
+
+def _traces(cutoff_at: datetime) -> Select[Any]:
+    return select(SigningTrace.signature_id).where(SigningTrace.at <= cutoff_at).order_by(SigningTrace.at)
+
+
+def _day_keys(cutoff_at: datetime) -> Select[Any]:
+    # Kept as long as any trace of its day.
+    return select(DayKey.day).where(DayKey.day < (cutoff_at - timedelta(days=1)).date())
+
+
+def _challenges(cutoff_at: datetime) -> Select[Any]:
+    return select(SpentChallenge.digest).where(SpentChallenge.expires_at <= cutoff_at)
+
+
+def _mailboxes(cutoff_at: datetime) -> Select[Any]:
+    return select(MailboxTally.digest).where(
+        MailboxTally.last_mail_at <= cutoff_at,
+        or_(MailboxTally.stopped_until.is_(None), MailboxTally.stopped_until <= cutoff_at),
+    )
+
+
+def _address_changes(cutoff_at: datetime) -> Select[Any]:
+    return select(AddressChange.id).where(
+        AddressChange.created_at <= cutoff_at,
+        or_(AddressChange.ended_at.is_not(None), AddressChange.expires_at <= cutoff_at),
+    )
+
+
+def _corrections(cutoff_at: datetime) -> Select[Any]:
+    return select(Correction.id).where(
+        Correction.state != "pending", Correction.decided_at <= cutoff_at, Correction.full_name != ""
+    )
+
+
+def _objections(cutoff_at: datetime) -> Select[Any]:
+    return select(Objection.id).where(
+        and_(Objection.state != "pending", Objection.decided_at <= cutoff_at),
+        or_(Objection.words.is_not(None), Objection.answer.is_not(None)),
+    )
+
+
+def _mail_hours(cutoff_at: datetime) -> Select[Any]:
+    return select(MailHour.hour_at).where(MailHour.hour_at <= cutoff_at)
+
+
+_QUERIES = {
+    "reminder": _to_remind,
+    "unconfirmed": _unconfirmed,
+    "declined": _declined,
+    "traces": _traces,
+    "day-keys": _day_keys,
+    "challenges": _challenges,
+    "mailboxes": _mailboxes,
+    "address-changes": _address_changes,
+    "corrections": _corrections,
+    "objections": _objections,
+    "mail-hours": _mail_hours,
+}
