@@ -12,6 +12,7 @@ from typing import Any
 from benchmarks.applicants import BROWSER, REGIONS, SURNAMES, address, number_word
 from benchmarks.installation import Installation, names
 from charter.domain import token as tokens
+from charter.domain.hints import name_fold
 from charter.domain.name import default_short_form, same_name_key
 
 CHUNK = 50_000
@@ -20,7 +21,7 @@ BROWSER_DIGEST = hashlib.sha256(BROWSER.encode()).digest()
 
 SIGNATURE = names(
     "id entry state version held kind full_name short_name display name_key affiliation_text region_code email mailbox"
-    " language signed_language edition_slug browser_digest submitted_at"
+    " language signed_language edition_slug browser_digest submitted_at name_fold"
 )
 LINK = names("id uid purpose signature_id token_digest tries created_at expires_at")
 CONSENT = names("signature_id kind text_sha256 language given_at")
@@ -118,6 +119,7 @@ def signature_row(number: int, edition: str, now: datetime) -> tuple[Any, ...]:
         edition,
         BROWSER_DIGEST,
         now,
+        name_fold(name),
     )
 
 

@@ -22,9 +22,11 @@ from charter.web import (
     headers,
     hot,
     labels,
+    links,
     log,
     mirrored,
     my,
+    not_me,
     numbers,
     outermost,
     public,
@@ -35,7 +37,7 @@ from charter.web import (
     takeaway,
     verify,
 )
-from charter.web.staff import auth, desk, stopped
+from charter.web.staff import auth, rooms, stopped
 
 PACKAGE = Path(__file__).parent
 csrf = CSRFProtect()
@@ -88,16 +90,19 @@ def create_app(config: settings.Settings | None = None) -> Flask:
         log,
         signing,
         my,
+        links,
+        not_me,
         api,
         dev_mail,
-        desk,
+        rooms,
         mirrored,
     ):
         room.init_app(app)
     # Their forms carry their own token, so that an expired one costs no typed word.
-    for blueprint in (signing.blueprint, my.blueprint):
+    for blueprint in (signing.blueprint, my.blueprint, links.blueprint, not_me.blueprint):
         csrf.exempt(blueprint)
-    csrf.exempt(desk.decide)
+    for view in rooms.OWN_TOKEN:
+        csrf.exempt(view)
     auth.init_app(app, config)
     stopped.init_app(app)
     cli.init_app(app)
@@ -207,6 +212,7 @@ def _public_settings(config: settings.Settings) -> dict[str, object]:
         "code_minutes",
         "personal_cookie_hours",
         "signing_browser_days",
+        "mail_stop_days",
         "backup_keep_days",
         "open_data_licence",
         "public_url",

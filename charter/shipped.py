@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -55,9 +56,22 @@ def rests_on() -> dict[int, tuple[standards.RestsOn, ...]]:
 
 
 @cache
+def throwaway_domains() -> frozenset[str]:
+    """Mail domains that give addresses away for minutes."""
+    lines = _read("throwaway_domains.txt").decode().splitlines()
+    return frozenset(line for line in lines if line and not line.startswith("#"))
+
+
+@cache
 def consents() -> consent.ConsentTexts:
     """The two consent texts."""
     return consent.parse_consents(_read("consent.json"))
+
+
+@cache
+def large_mail_domains() -> frozenset[str]:
+    """Mail domains of many people, who do not share a limit when signing."""
+    return frozenset(json.loads(_read("mail-providers.json"))["domains"])
 
 
 @cache

@@ -18,20 +18,21 @@ from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
 from charter import clock, kept_spreadsheet, logs, meters, metrics
-from charter.domain.mail import Delivery
+from charter.domain.mail import Batch, Delivery
 from charter.forgetting import Forgetting
 from charter.mail import (
     RECEIPT_PAUSE,
     DeliveryError,
     ReceiptComingError,
     Transport,
+    envelope_sender,
     receipt_for,
     render,
     transport_for,
 )
-from charter.operations import figures, outbox, tree
+from charter.operations import figures, names, outbox, tree
 from charter.publishing import is_urgent, publish
-from charter.queries import log, schema, statistics
+from charter.queries import hints, log, schema, statistics
 from charter.retention import Retention
 from charter.selfcheck import SelfCheck
 from charter.settings import Settings
@@ -51,6 +52,22 @@ LEAVE_SECONDS = 4.0
 #: them again, under the same Message-ID: so a group is small, and none waits for a slow server.
 NOTED_AT_ONCE = 5
 NOTED_WITHIN_SECONDS = 0.1
+
+
+class OlderNames:
+    """Once, when a worker starts: signatures of an older release get the key by which similar names are found."""
+
+    def __init__(self) -> None:
+        self._walked: int | None = 0
+
+    def step(self) -> bool:
+        """Some thousand rows are looked at; returns whether there are more."""
+        if self._walked is not None:
+            found, self._walked = hints.find_unfolded(self._walked)
+            schema.let_go()
+            if found:
+                names.fold_names(found)
+        return self._walked is not None
 
 
 def count_past() -> bool:
@@ -80,11 +97,13 @@ class Hand:
         self._leased_until: datetime | None = None
         self._sent: list[int] = []
         self._first_sent = 0.0
+        self._is_failing = False
 
-    def fill(self, deliveries: list[Delivery], *, leased_until: datetime) -> None:
+    def fill(self, batch: Batch, *, leased_until: datetime) -> None:
         """Takes up a batch."""
         with self._lock:
-            self._waiting, self._leased_until = list(deliveries), leased_until
+            self._waiting, self._leased_until = list(batch.deliveries), leased_until
+            self._is_failing = batch.is_failing
 
     def take(self) -> Delivery | None:
         """The next one, which from here on may have been offered."""
@@ -107,22 +126,28 @@ class Hand:
         if is_time:
             self.note()
 
+    def failed(self) -> None:
+        """The last attempt failed: the next success has to be told."""
+        with self._lock:
+            self._is_failing = True
+
     def note(self) -> None:
         """Notes what was sent. If the database fails it stays in hand, for the next time."""
         with self._lock:
-            sent = list(self._sent)
+            sent, is_failing = list(self._sent), self._is_failing
         if sent:
-            outbox.mark_sent(sent, now=clock.now())
+            outbox.mark_sent(sent, now=clock.now(), is_recovery=is_failing)
             with self._lock:
                 self._sent = [one for one in self._sent if one not in sent]
+                self._is_failing = False
 
     def put_back(self, *also: int, code: str | None = None) -> None:
-        """Lets go of the rest, and of `also`: whoever comes next may take them up at once."""
+        """Lets go of the rest, and of `also`, to which the way out was shut: another may take them up at once."""
         with self._lock:
             rest, self._waiting = [*also, *(one.message_id for one in self._waiting)], []
             until = self._leased_until
         if rest and until is not None:
-            outbox.put_back(rest, leased_until=until, code=code)
+            outbox.put_back(rest, leased_until=until, code=code, now=clock.now(), is_failure=bool(also))
 
 
 def deliver(
@@ -139,12 +164,17 @@ def deliver(
     now = clock.now()
     # A slow server must not outlast the lease: another worker would send the same mails meanwhile.
     enough = time.monotonic() + settings.outbox_lease_seconds / 2
-    batch = outbox.claim(limit=MESSAGES_AT_ONCE, lease_seconds=settings.outbox_lease_seconds, now=now)
+    batch = outbox.claim(
+        limit=MESSAGES_AT_ONCE,
+        lease_seconds=settings.outbox_lease_seconds,
+        key=settings.secret_key.encode(),
+        hourly_budget=settings.mail_hourly_budget,
+        now=now,
+    )
+    meters.mail_rests(batch.is_paused)
     hand.fill(batch, leased_until=now + timedelta(seconds=settings.outbox_lease_seconds))
     try:
-        return _offer(
-            hand, partial(_is_over, stop, enough), settings, transport, is_full=len(batch) == MESSAGES_AT_ONCE
-        )
+        return _offer(hand, partial(_is_over, stop, enough), settings, transport, is_full=batch.is_full)
     finally:
         hand.note()
 
@@ -165,7 +195,7 @@ def _offer(
         try:
             receipt = receipt_for(delivery, now=clock.now())
         except ReceiptComingError:
-            outbox.put_off(delivery.message_id, until=clock.now() + RECEIPT_PAUSE)
+            outbox.put_off(delivery.message_id, until=clock.now() + RECEIPT_PAUSE, now=clock.now())
             continue
         except SQLAlchemyError:
             hand.take_back(delivery)
@@ -174,16 +204,19 @@ def _offer(
         try:
             message = render(delivery, key=key, settings=settings, receipt=receipt)
             began = time.perf_counter()
-            transport.send(message, uid=delivery.uid)
+            transport.send(message, uid=delivery.uid, sender=envelope_sender(delivery, key=key, settings=settings))
         except DeliveryError as error:
             meters.mail_failed(error.code, time.perf_counter() - began)
-            _fail(delivery, error)
-            if error.is_broken:
+            # What was taken before comes before: only a success after a failure makes up for it.
+            hand.note()
+            is_paused = _fail(delivery, error)
+            hand.failed()
+            if error.is_broken or is_paused:
                 hand.put_back(*(() if error.was_offered else (delivery.message_id,)), code=error.code)
                 return Round(sent, is_broken=True)
         except Exception:
             # A bug that one mail brings out must not stand in the way of the others.
-            outbox.mark_failed(delivery.message_id, code="bug", is_permanent=False, now=clock.now())
+            outbox.mark_failed(delivery.message_id, code=outbox.BUG, is_permanent=False, now=clock.now())
             hand.put_back()
             raise
         else:
@@ -196,9 +229,11 @@ def _offer(
     return Round(sent, is_full=True)
 
 
-def _fail(delivery: Delivery, error: DeliveryError) -> None:
-    if error.was_offered:
-        outbox.mark_failed(delivery.message_id, code=error.code, is_permanent=error.is_permanent, now=clock.now())
+def _fail(delivery: Delivery, error: DeliveryError) -> bool:
+    """Notes it; whether nothing is to be tried for a while."""
+    is_paused = error.was_offered and outbox.mark_failed(
+        delivery.message_id, code=error.code, is_permanent=error.is_permanent, now=clock.now()
+    )
     logger.warning(
         "mail failed",
         message=delivery.message_id,
@@ -206,6 +241,7 @@ def _fail(delivery: Delivery, error: DeliveryError) -> None:
         permanent=error.is_permanent,
         offered=error.was_offered,
     )
+    return is_paused
 
 
 class Postman:
@@ -292,7 +328,7 @@ def run_once(app: Flask) -> tuple[int, int]:
                 pass
             forgetting = Forgetting(is_start=False)
             leaves += publish(forgetting)
-            while (done := deliver(settings, transport)).sent:
+            while (done := deliver(settings, transport)).sent or done.is_full:
                 mails += done.sent
                 if done.is_broken:
                     break
@@ -323,6 +359,7 @@ def run(app: Flask) -> None:
     forgetting = Forgetting()
     checking = SelfCheck(settings)
     retention = Retention(settings)
+    older_names = OlderNames()
     next_publication = 0.0
     logs.speak_for_process()
     metrics.start(app, "worker")
@@ -346,6 +383,7 @@ def run(app: Flask) -> None:
                 _guarded(partial(_keep_terms, retention, forgetting), stop)
                 _guarded(forgetting.step, stop)
                 _guarded(checking.step, stop)
+                _guarded(older_names.step, stop)
             stop.wait(TICK_SECONDS)
     postman.leave()
     logger.info("worker stopped")

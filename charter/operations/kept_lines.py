@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from charter.domain.hints import name_fold
 from charter.domain.name import same_name_key
 from charter.domain.signature import Display
 from charter.models.affiliation import Affiliation, Region
@@ -61,6 +62,7 @@ def bring_over(signature: Signature, row: PublicEntry) -> None:
     else:
         signature.full_name = row.name
         signature.name_key = same_name_key(row.name)
+        signature.name_fold = name_fold(row.name)
     affiliation = None
     if row.affiliation_slug is not None:
         affiliation = db.session.scalar(select(Affiliation.id).where(Affiliation.slug == row.affiliation_slug))

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import bindparam, delete, select, update
 
 from charter.domain import token as tokens
 from charter.domain.affiliation import may_stand_alone
 from charter.domain.errors import FieldRefusedError
+from charter.domain.hints import name_fold
 from charter.domain.name import same_name_key
 from charter.domain.signature import Actor, Move, State
 from charter.models.affiliation import Affiliation, Region
@@ -19,6 +20,7 @@ from charter.models.base import db
 from charter.models.decision import Audit, Decision
 from charter.models.log import LogEvent
 from charter.models.outbox import Message
+from charter.models.rights import Correction, Objection
 from charter.models.signature import Clarification, Link, Signature, SignatureEvent
 from charter.operations.unit import insert_now
 
@@ -81,6 +83,7 @@ def apply_details(signature: Signature, details: Details, resolved: Resolved) ->
     signature.short_name = details.short_name
     signature.display = details.display
     signature.name_key = same_name_key(details.full_name)
+    signature.name_fold = name_fold(details.full_name)
     signature.affiliation_id = resolved.affiliation_id
     signature.affiliation_text = details.affiliation_text if resolved.affiliation_id is None else None
     signature.region_code = details.region_code
@@ -152,17 +155,28 @@ def expire(signature: Signature, *, now: datetime) -> None:
     add_event(signature, Move.EXPIRE, before=before, actor=Actor.SERVICE, now=now)
 
 
-def end_by_signatory(signature: Signature, *, now: datetime) -> State:
+def end_by_signatory(
+    signature: Signature, *, now: datetime, staff_id: int | None = None, reason: str | None = None
+) -> State:
     """Withdraws it: queued publication and unsent mail cancelled, the application line with its salt destroyed.
 
+    staff_id: who recorded a letter that asks for it. reason: a code.
     Returns the state before. Raises MoveRefusedError where it cannot be withdrawn.
     """
     before = signature.move(Move.WITHDRAW)
     signature.ended_at = now
     signature.application_line = None
     cancel_log_events(signature, "publish", "correct")
+    cancel_correction(signature, now=now)
     cancel_messages(signature, now=now)
-    add_event(signature, Move.WITHDRAW, before=before, actor=Actor.SIGNATORY, now=now)
+    db.session.execute(
+        update(Objection)
+        .where(Objection.signature_id == signature.id, Objection.state == "pending")
+        .values(state="cancelled", version=Objection.version + 1)
+    )
+    add_event(
+        signature, Move.WITHDRAW, before=before, actor=Actor.SIGNATORY, now=now, staff_id=staff_id, reason=reason
+    )
     return before
 
 
@@ -172,6 +186,19 @@ def cancel_log_events(signature: Signature, *kinds: str) -> None:
         select(LogEvent).where(LogEvent.signature_id == signature.id, LogEvent.kind.in_(kinds))
     ):
         db.session.delete(event)
+
+
+def cancel_correction(signature: Signature, *, now: datetime) -> None:
+    """What was asked for of an entry that ends is of no use any more: neither what waits nor what was just decided."""
+    db.session.execute(
+        update(Correction)
+        .where(
+            Correction.signature_id == signature.id,
+            (Correction.state == "pending") | (Correction.effective_at > now),
+        )
+        .values(state="cancelled", version=Correction.version + 1),
+        execution_options={"synchronize_session": False},
+    )
 
 
 def cancel_messages(signature: Signature, *, now: datetime) -> None:

@@ -35,6 +35,7 @@ class QueueRow:
     is_late: bool
     state: str
     was_answered: bool
+    mail_domain: str
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,7 @@ def queue(language: str, *, today: date, after: tuple[date, int] | None = None, 
             is_late=signature.due_on < today,
             state=signature.state,
             was_answered=was_answered,
+            mail_domain=signature.email.rpartition("@")[2],
         )
         for signature, region, affiliation, was_answered in rows[:PAGE_SIZE]
         if signature.confirmed_at is not None and signature.due_on is not None

@@ -101,6 +101,21 @@ class Settings:
         "charter@localhost", "Address that mail comes from.", shown="`charter@` + host of `public_url`"
     )
     mail_from_name: str = _setting("", "Name shown beside that address.")
+    mail_hourly_budget: int = _setting(
+        20_000,
+        "Mails that leave within an hour, all workers together; first mails to strangers get four fifths of it at most."
+        " 0: as many as there are.",
+        least=0,
+        most=10_000_000,
+    )
+    mail_stop_days: int = _setting(
+        365, "A mailbox whose owner says “this was not me” gets no first mail for so long.", least=30, most=3650
+    )
+    bounce_address: str = _setting(
+        "",
+        "Address for mail that comes back; each mail gets one of its own below it, such as `bounce+…@host`, whose mail"
+        " goes to `flask --app charter bounce`. Empty: it comes back to `mail_from`.",
+    )
     bind_host: str = _setting("127.0.0.1", "Address the web server listens on.")
     bind_port: int = _setting(8000, "Port the web server listens on.", least=1, most=65535)
     web_workers: int = _setting(1, "Web server processes.", least=1, most=128)
@@ -183,6 +198,11 @@ class Settings:
     )
     large_mail_domains: tuple[str, ...] = _setting(
         (), "Mail domains of many people without a limit of their own, besides the shipped ones. Separated by commas."
+    )
+    throwaway_domains: tuple[str, ...] = _setting(
+        (),
+        "Mail domains that give addresses away for minutes, besides those we know: a hint for reviewers. Separated by"
+        " commas.",
     )
     reminder_hours: int = _setting(
         48, "A signature that is not confirmed after so long gets its one reminder; 0: none is sent.", least=0, most=336

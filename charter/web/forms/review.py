@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from wtforms import IntegerField, RadioField, SelectField, TextAreaField
+from wtforms import IntegerField, RadioField, SelectField, StringField, TextAreaField
 from wtforms.validators import StopValidation
 
+from charter.domain.name import clean_name
 from charter.domain.reasons import reasons_for
 from charter.domain.text import clean_paragraph
 from charter.i18n import _
@@ -17,6 +18,12 @@ NOTE_MAX_CHARS = 1000
 
 def _note(raw: str) -> str:
     return clean_paragraph(raw, max_chars=NOTE_MAX_CHARS)
+
+
+class NotableNameForm(BaseForm):
+    """One more name for the list of notable names."""
+
+    name = StringField(_l("Name"), validators=[cleaned(clean_name)])
 
 
 class DecisionForm(BaseForm):

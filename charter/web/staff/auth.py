@@ -78,7 +78,7 @@ def _account_with(email: str, password: str) -> StaffAccount | None:
     """The active account that this password opens. Takes as long for an unknown address as for a wrong password."""
     nobodys_hash = factors.nobodys_hash()
     try:
-        mailbox = clean_email(email).mailbox
+        mailbox = clean_email(email).folded
     except EmailError:
         mailbox = ""
     account = db.session.scalars(select(StaffAccount).filter_by(email=mailbox, active=True)).first()

@@ -33,6 +33,7 @@ from charter.settings import Settings
 from charter.web.forms.review import DecisionForm
 from charter.web.gates import current_staff, open_to_all, staff_required
 from charter.web.labels import STATES
+from charter.web.staff import hinting
 
 blueprint = Blueprint("staff", __name__, url_prefix="/staff")
 
@@ -72,6 +73,7 @@ def queue() -> str:
         held=queries.held(language) if state == "held" else None,
         counts={name: queries.count_waiting(name) for name in ("confirmed", "clarification")},
         most_counted=queries.MOST_COUNTED,
+        marks=hinting.marks_of(page.rows) if page is not None else {},
         next_url=(
             url_for("staff.queue", state=state, after=f"{page.next_after[0]}.{page.next_after[1]}")
             if page is not None and page.next_after is not None
@@ -231,6 +233,7 @@ def mail_page() -> str:
         section="mail",
         failed=outbox_queries.failed_mail(),
         health=outbox_queries.mail_health(now=clock.now()),
+        flow=outbox_queries.mail_flow(budget=_config().mail_hourly_budget, now=clock.now()),
         most_counted=outbox_queries.MOST_COUNTED,
     )
 

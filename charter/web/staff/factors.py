@@ -14,14 +14,12 @@ import unicodedata
 from datetime import timedelta
 from typing import Any
 
-import qrcode  # type: ignore[import-untyped]
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from flask import current_app
 from flask_security import Totp, hash_password, verify_password
 from flask_security.recovery_codes import MfRecoveryCodesUtil
 from passlib.exc import TokenError  # type: ignore[import-untyped]
-from qrcode.image.svg import SvgPathFillImage  # type: ignore[import-untyped]
 
 from charter import clock
 from charter.domain.password import PASSWORD_MAX_CHARS
@@ -126,6 +124,10 @@ class OneTimeTotp(Totp):
 
     def generate_qrcode(self, username: str, totp: str) -> str:
         """As a data: address. With a white ground of its own: phones do not read it light on dark."""
+        # Here, because it is seldom drawn and brings an XML library.
+        import qrcode  # type: ignore[import-untyped]
+        from qrcode.image.svg import SvgPathFillImage  # type: ignore[import-untyped]
+
         picture = qrcode.make(self.get_totp_uri(username, totp), image_factory=SvgPathFillImage, border=4)
         file = io.BytesIO()
         picture.save(file)

@@ -1,0 +1,15 @@
+"""The rooms of the desk: importing one puts its pages on the desk's blueprint, which is registered once, here."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from charter.web.staff import corrections, desk, held, mailboxes, names
+
+#: Their forms carry their own token, so that an expired one costs no typed word.
+OWN_TOKEN = (desk.decide, names.add_name, corrections.decide_correction, mailboxes.find_mailbox, mailboxes.lift_mailbox)
+
+
+def init_app(app: Flask) -> None:
+    """Registers the desk with all its rooms."""
+    desk.init_app(app)
