@@ -20,6 +20,8 @@ from benchmarks.installation import ROOT, Installation
 
 WEB_THREADS = 8
 START_SECONDS = 60
+#: They came with tools for development, and libraries of ours load them wherever they are.
+ABSENT = ("anyio", "greenlet", "rich")
 STOP_SECONDS = 15
 
 
@@ -113,17 +115,28 @@ def hello_command(port: int, workers: int, application: str) -> list[str]:
     ]
 
 
+def as_operators_have_it(environment: dict[str, str], folder: Path) -> dict[str, str]:
+    """This environment for a Python that finds only what operators install: what is not there weighs nothing."""
+    hiding = folder / "absent"
+    hiding.mkdir(exist_ok=True)
+    for name in ABSENT:
+        (hiding / f"{name}.py").write_text(f"raise ModuleNotFoundError(name={name!r})\n", encoding="ascii")
+    return environment | {"PYTHONPATH": f"{environment['PYTHONPATH']}{os.pathsep}{hiding}"}
+
+
 def start_web(made: Installation, *, workers: int = 2, port: int = 0, **given: Any) -> Running:
     """The web server; returns before it answers."""
     port = port or free_port()
-    environment = made.environment(**{"web_workers": workers, "web_threads": WEB_THREADS, "bind_port": port, **given})
+    chosen = {"web_workers": workers, "web_threads": WEB_THREADS, "bind_port": port, **given}
+    environment = as_operators_have_it(made.environment(**chosen), made.folder)
     return start("web", [sys.executable, "-m", "charter", "web"], environment, made.folder / "web.log", port)
 
 
 def start_worker(made: Installation, *, log_name: str = "worker.log", **given: Any) -> Running:
     """One worker."""
     command = [sys.executable, "-m", "charter", "worker"]
-    return start("worker", command, made.environment(**given), made.folder / log_name)
+    environment = as_operators_have_it(made.environment(**given), made.folder)
+    return start("worker", command, environment, made.folder / log_name)
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
 
-from babel import Locale
+from babel import Locale, localedata
+from babel.core import get_global
 from babel.dates import format_date as babel_date
 from babel.numbers import format_decimal
 from flask import Flask, g, has_app_context, has_request_context, request
@@ -59,7 +60,27 @@ LANGUAGE_SHORT = {"kk": "Қаз", "ru": "Рус", "en": "Eng"}
 _DATE_PATTERNS = {"kk": "d\u00a0MMMM y\u00a0'ж.'", "ru": "d\u00a0MMMM y\u00a0'г.'", "en": "d\u00a0MMMM y"}
 _MONTH_PATTERNS = {"kk": "LLLL\u00a0y\u00a0'ж.'", "ru": "LLLL\u00a0y\u00a0'г.'", "en": "LLLL\u00a0y"}
 
+# Babel brings the names of all currencies, units, countries and time zones: 4 MB in each process, for a few months.
+_NOT_SHOWN = (
+    *("compact_currency_formats", "compact_decimal_formats", "compound_unit_patterns", "currency_names"),
+    *("currency_names_plural", "currency_symbols", "currency_unit_patterns", "date_fields", "datetime_skeletons"),
+    *("interval_formats", "languages", "meta_zones", "scripts", "territories", "time_zones", "unit_display_names"),
+    *("unit_patterns", "variants"),
+)
+_NOT_ASKED = ("all_currencies", "likely_subtags", "territory_currencies", "territory_languages", "territory_zones")
+
 babel = Babel()
+
+
+@lru_cache(maxsize=len(LANGUAGES))
+def _locale(language: str) -> Locale:
+    """Its dates and numbers, without the rest; `load` and `get_global` return what all of Babel then uses."""
+    for name in (language, "root"):
+        for kind in _NOT_SHOWN:
+            localedata.load(name).pop(kind, None)
+    for kind in _NOT_ASKED:
+        get_global(kind).clear()  # type: ignore[arg-type, attr-defined]
+    return Locale(language)
 
 
 def current_language() -> str:
@@ -100,7 +121,7 @@ def format_date(day: date) -> str:
 @lru_cache(maxsize=4096)
 def date_in(language: str, day: date) -> str:
     """`format_date` for who knows the language."""
-    return babel_date(day, _DATE_PATTERNS[language], locale=Locale(language))
+    return babel_date(day, _DATE_PATTERNS[language], locale=_locale(language))
 
 
 def number_in(language: str, number: int) -> str:
@@ -110,7 +131,7 @@ def number_in(language: str, number: int) -> str:
 
 @lru_cache(maxsize=len(LANGUAGES))
 def _group_sign(language: str) -> str:
-    return str(format_decimal(1000, locale=Locale(language)))[1:-3].replace(" ", "\u00a0")
+    return str(format_decimal(1000, locale=_locale(language)))[1:-3].replace(" ", "\u00a0")
 
 
 def format_day_or_month(text: str) -> str:
@@ -123,12 +144,12 @@ def format_day_or_month(text: str) -> str:
 def format_month(day: date) -> str:
     """«қараша 2026 ж.», «ноябрь 2026 г.», "November 2026"."""
     language = current_language()
-    return str(babel_date(day, _MONTH_PATTERNS[language], locale=Locale(language)))
+    return str(babel_date(day, _MONTH_PATTERNS[language], locale=_locale(language)))
 
 
 def format_short(day: date, *, with_day: bool) -> str:
     """Where there is little room, without the year: «22 қар.», «22 нояб.», "22 Nov", or the month alone."""
-    return str(babel_date(day, "d\u00a0MMM" if with_day else "LLL", locale=Locale(current_language())))
+    return str(babel_date(day, "d\u00a0MMM" if with_day else "LLL", locale=_locale(current_language())))
 
 
 def format_datetime(instant: datetime) -> str:

@@ -10,6 +10,7 @@ still comes on its open ones with `Connection: close`, and only then is told to 
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import signal
@@ -80,9 +81,20 @@ def serve(listener: socket.socket, *, workers: int, threads: int, tell: Callable
     if the new one dies within five seconds the whole ends with exit code 1 (SystemExit).
     tell: is called with READY when the first processes can answer, and with STOPPING when asked to stop.
     """
+    _keep_what_is_loaded()
     _Server(listener, workers=workers, threads=threads, tell=tell).serve(
         target_loader=partial(_load, listener.fileno(), threads, os.getpid()), wrap_loader=False
     )
+
+
+def _keep_what_is_loaded() -> None:
+    """Takes what is there now out of the collector's sight: it stays as long as the process.
+
+    Looking for garbage writes to every object. Without this each process soon has a copy of its own of what it could
+    share with the one that forked it: two processes and the one above them 30 MB more.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 # ── in each process ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -149,6 +161,7 @@ def _load(listening_fd: int, threads: int, parent: int, ready_fd: int) -> WSGI:
         os.kill(os.getpid(), signal.SIGTERM)
     from charter.wsgi import app
 
+    _keep_what_is_loaded()
     draining = _Draining(app, listening_fd, threads=threads)
     signal.signal(signal.SIGUSR1, draining.let_go)
     os.write(ready_fd, b".")

@@ -230,3 +230,50 @@ def test_wrong_arguments_are_refused(instance: Path, arguments: tuple[str, ...])
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert not instance.exists()
+
+
+#: Threads that allocate at the same time; malloc_info(3) tells how many arenas that took.
+ARENAS = """
+import ctypes, sys, threading
+from charter import launch
+
+if sys.argv[1] == "few":
+    launch._keep_few_arenas()
+together, kept = threading.Barrier(8), []
+
+
+def work():
+    together.wait()
+    kept.append(bytearray(50_000))
+    together.wait()
+
+
+threads = [threading.Thread(target=work) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+libc = ctypes.CDLL(None)
+libc.fdopen.restype = ctypes.c_void_p
+output = ctypes.c_void_p(libc.fdopen(1, b"w"))
+libc.malloc_info(0, output)
+libc.fflush(output)
+"""
+
+
+def test_the_threads_of_a_process_share_two_arenas(instance: Path) -> None:
+    environment = {name: value for name, value in clean_environment(instance).items() if name != "MALLOC_ARENA_MAX"}
+    counts = {
+        how: subprocess.run(
+            [sys.executable, "-c", ARENAS, how],
+            env=environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.count("<heap nr=")
+        for how in ("few", "many")
+    }
+    # Where there is no glibc there is nothing to share.
+    assert counts["few"] <= 2
+    assert counts["many"] >= counts["few"]
