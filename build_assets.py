@@ -33,7 +33,11 @@ class AssetsHook(BuildHookInterface):  # type: ignore[type-arg, misc, unused-ign
 
 def build(project: Path = ROOT) -> None:
     """Build what is missing or older than its source; say each thing that was built."""
-    for line in [*build_translations(project / "charter" / "translations"), *build_fonts(project)]:
+    for line in [
+        *build_translations(project / "charter" / "translations"),
+        *build_fonts(project),
+        *build_print_fonts(project),
+    ]:
         print(line, flush=True)
 
 
@@ -108,19 +112,83 @@ def build_fonts(project: Path) -> Iterable[str]:
         _write(folder / f"{face.name}-OFL.txt", (package / "LICENSE").read_bytes())
 
 
-def _cut(source: Path, axes: dict[str, float | tuple[float, float]], letters: frozenset[int]) -> bytes:
+# ── fonts for print ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Cut(NamedTuple):
+    """One static font for the certificate. `family`: a name of our own, as the licence asks of what was changed."""
+
+    file: str
+    family: str
+    package: str
+    source: str
+    axes: dict[str, float | tuple[float, float]]
+
+
+# Of what names, affiliations and our words may be set in (certificate/letters.py), as much as these fonts have.
+PRINTED = BASE.union(
+    *(range(0xA0, 0x2B0), range(0x2BB, 0x2BD), range(0x300, 0x370), range(0x386, 0x3CF), range(0x400, 0x530)),
+    *(range(0x1E00, 0x1F00), range(0x2010, 0x2028), range(0x2030, 0x203B), (0x20AC, 0x25A1)),
+)
+_SERIF = ("fontpkg_source_serif_4", "SourceSerif4[opsz,wght].ttf")
+_ITALIC = ("fontpkg_source_serif_4", "SourceSerif4-Italic[opsz,wght].ttf")
+_SANS = ("fontpkg_onest", "Onest[wght].ttf")
+CUTS = (
+    Cut("serif.ttf", "Charter Serif", *_SERIF, {"wght": 400, "opsz": 12}),
+    Cut("serif-italic.ttf", "Charter Serif", *_ITALIC, {"wght": 400, "opsz": 12}),
+    Cut("display.ttf", "Charter Display", *_SERIF, {"wght": 400, "opsz": 48}),
+    Cut("sans.ttf", "Charter Sans", *_SANS, {"wght": 400}),
+    Cut("sans-semibold.ttf", "Charter Sans", *_SANS, {"wght": 600}),
+)
+PRINT_FEATURES = [*FEATURES, "c2sc", "case", "lnum", "mark", "mkmk", "onum", "pnum", "smcp"]
+
+
+def build_print_fonts(project: Path) -> Iterable[str]:
+    """Cut charter/certificate/fonts/*.ttf, which Typst reads, each with its licence beside it."""
+    folder = project / "charter" / "certificate" / "fonts"
+    for cut in CUTS:
+        target = folder / cut.file
+        found = importlib.util.find_spec(cut.package)
+        if found is None or found.origin is None or not importlib.util.find_spec("fontTools"):
+            if not target.exists():
+                yield f"Not built: {cut.file} (fonttools or {cut.package} is not installed)"
+            continue
+        package = Path(found.origin).parent
+        source = package / "files" / cut.source
+        if _is_fresh(target, [source, Path(__file__)]):
+            continue
+        content = _cut(source, cut.axes, PRINTED, family=cut.family)
+        _write(target, content)
+        _write(folder / f"{cut.family.lower().replace(' ', '-')}-OFL.txt", (package / "LICENSE").read_bytes())
+        yield f"Cut {target.name}: {len(content):,} bytes"
+
+
+def _cut(
+    source: Path,
+    axes: dict[str, float | tuple[float, float]],
+    letters: frozenset[int],
+    *,
+    family: str = "",
+) -> bytes:
+    """A web font, or with a family's name a font that is installed by it."""
     from fontTools.subset import Options, Subsetter  # late: heavy, and seldom needed
     from fontTools.ttLib import TTFont
     from fontTools.varLib.instancer import instantiateVariableFont
 
     font = TTFont(source, recalcTimestamp=False)
-    options = Options(layout_features=FEATURES, hinting=False, name_IDs=[], notdef_outline=True)
+    features = PRINT_FEATURES if family else FEATURES
+    options = Options(layout_features=features, hinting=False, name_IDs=[], notdef_outline=True)
     subsetter = Subsetter(options)
     subsetter.populate(unicodes=letters)
     subsetter.subset(font)
     # After the cut: the thousand glyphs that go need no interpolating.
     instantiateVariableFont(font, axes, inplace=True)
-    font.flavor = "woff2"
+    if family:
+        style = "Italic" if font["post"].italicAngle else "Regular"
+        for place, words in ((1, family), (2, style), (4, f"{family} {style}"), (6, family.replace(" ", ""))):
+            font["name"].setName(words, place, 3, 1, 0x409)
+    else:
+        font.flavor = "woff2"
     content = BytesIO()
     font.save(content)
     return content.getvalue()

@@ -6,6 +6,7 @@ from types import ModuleType
 
 from benchmarks import (
     audit,
+    certificate,
     confirm,
     counters,
     crash,
@@ -15,6 +16,7 @@ from benchmarks import (
     mail_rate,
     memory,
     mirror,
+    oracle,
     pages,
     region_page,
     replace,
@@ -28,6 +30,7 @@ from benchmarks import (
 
 MEASUREMENTS: dict[str, ModuleType] = {
     "sign": sign,
+    "oracle": oracle,
     "confirm": confirm,
     "writers": writers,
     "mail-down": mail_down,
@@ -45,5 +48,6 @@ MEASUREMENTS: dict[str, ModuleType] = {
     "log": log,
     "audit": audit,
     "verify-page": verify_page,
+    "certificate": certificate,
     "memory": memory,
 }

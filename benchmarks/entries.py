@@ -25,6 +25,7 @@ from charter.domain.calendar import local_date
 from charter.domain.fold import fold, skeleton
 from charter.domain.name import default_short_form
 from charter.models.base import db
+from charter.models.log import PLACED
 from charter.operations import publication, standing, tree
 from charter.queries import standing as shown
 from charter.tlog import leaf as leaves
@@ -99,6 +100,9 @@ def add(made: Installation, count: int, *, opened_at: datetime, now: datetime) -
                 write(table, columns, tables[table])
         for table, rows in story.counters().items():
             write(table, _COUNTERS[table], rows)
+    with made.connect() as connection:
+        size = "(SELECT max(tree_size) FROM log_batch)"
+        connection.execute(f"UPDATE log_place SET record_index = {size} WHERE entry = '{PLACED}'")
     made.settle()
 
 

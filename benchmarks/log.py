@@ -21,10 +21,11 @@ from benchmarks import entries
 from benchmarks.bench import Bench, Line, in_child, milliseconds, number
 from benchmarks.installation import ENGINES, Installation
 from charter import log_key
-from charter.models import nodes
+from charter.models import nodes, places
 from charter.models.base import db
 from charter.operations import figures as counted
 from charter.operations import tree as trees
+from charter.operations.bulk import Writes
 from charter.operations.public_side import append_batch
 from charter.operations.unit import lock, operation
 from charter.queries.receipts import receipt_of
@@ -39,10 +40,12 @@ LEAST_TIMES = 100
 RECEIPTS = 500
 TEXT = """\
 What it costs that nobody has to trust us. Into a log of a million leaves batches are appended as publication appends
-them, in one transaction each: the batch, its leaves, the nodes of the tree that become whole, where each entry's
-leaves stand, the figures of the transparency page, the root, and the signed checkpoint, which is compared with the
-one before. Every commit waits for the disk (`synchronous = FULL`, `synchronous_commit = on`). Half of the leaves
-confirm an application, the other half publish an earlier one; their bytes are made beforehand. Beside it the same
+them, in one transaction each: the batch, its leaves, the nodes of the tree that become whole, the figures of the
+transparency page, the root, and the signed checkpoint, which is compared with the one before. Every commit waits for
+the disk (`synchronous = FULL`, `synchronous_commit = on`). Half of the leaves confirm an application, the other half
+publish an earlier one; their bytes are made beforehand. Where each entry's leaves stand, by which receipts are found,
+no batch waits for: the worker notes it in a step after the batch, and until then receipts look into these few leaves.
+This step, of as many leaves at once as the worker takes, stands in a line of its own. Beside it the same
 rows of leaves, and nothing else, through the driver into a bare table with a primary key, in transactions of the same
 size. Then proofs, of random leaves and between random sizes, each read from the database (all nodes of one proof by
 at most two statements, nothing kept in memory) and each checked afterwards; and whole receipts, with record line and
@@ -70,6 +73,7 @@ def measure(bench: Bench) -> dict[str, Any]:
             for size in BATCHES:
                 found[f"raw {size}"] = in_child(partial(_append_raw, made, size, seconds), seconds=600)
                 found[f"append {size}"] = in_child(partial(_append, made, size, seconds), seconds=600)
+            found["places"] = in_child(partial(_note_places, made, seconds), seconds=600)
             bench.weigh(engine)
         finally:
             bench.workshop.clear(made)
@@ -110,10 +114,11 @@ def _append_batch(
     data: Sequence[bytes], *, revision: int, size: int, at: datetime, signer: Signer, after: note.Checkpoint
 ) -> note.Checkpoint:
     lock("publisher", "one")
-    root = append_batch(revision=revision, at=at, first_index=size, data=data)
-    assert root is not None
-    trees.add_checkpoint(size + len(data), root, signer, at=at, after=after)
-    return note.Checkpoint(signer.origin, size + len(data), root)
+    writes = Writes()
+    grown = append_batch(revision=revision, at=at, first_index=size, data=data, writes=writes)
+    assert grown is not None
+    trees.add_checkpoint(size + len(data), grown.root, signer, at=at, after=after, grown=grown, writes=writes)
+    return note.Checkpoint(signer.origin, size + len(data), grown.root)
 
 
 def _append(made: Installation, in_batch: int, seconds: float) -> dict[str, float]:
@@ -147,6 +152,23 @@ def _rate(in_batch: int, took: list[float]) -> dict[str, float]:
         "p50_ms": round(took[len(took) // 2] * 1000, 3),
         "longest_ms": round(took[-1] * 1000, 3),
     }
+
+
+def _note_places(made: Installation, seconds: float) -> float:
+    """Leaves a second whose places are noted, of those that were just appended."""
+    app = made.app()
+    steps = 0
+    with app.app_context():
+        placed = places.placed_to(db.session.connection())
+        began = time.perf_counter()
+        while trees.note_places() and time.perf_counter() - began < seconds:
+            steps += 1
+        took = time.perf_counter() - began
+        now_placed = places.placed_to(db.session.connection())
+        db.session.remove()
+    assert placed is not None
+    assert now_placed is not None
+    return round((now_placed - placed) / took, 1)
 
 
 def _append_raw(made: Installation, in_batch: int, seconds: float) -> dict[str, float]:
@@ -313,6 +335,9 @@ def lines(figures: dict[str, Any], baselines: dict[str, float]) -> list[Line]:
                 {engine: number(one["per_second"]) for engine, one in raw.items()},
             ),
         ]
+    noted = {engine: number(one["places"]) for engine, one in of.items() if "places" in one}
+    if noted:
+        rows.append(Line("places of leaves noted afterwards, a second", noted))
     for kind in ("inclusion", "consistency"):
         times = {engine: one[kind] / others[f"cold {kind}"] for engine, one in of.items()}
         rows += [

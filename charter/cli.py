@@ -9,6 +9,7 @@ from flask import Flask
 
 from charter import clock, migrating, shipped, worker
 from charter.cli_backup import backup, backup_key, reapply, restore
+from charter.cli_bounce import bounce
 from charter.cli_erase import erase
 from charter.cli_log import log_key_group
 from charter.cli_mirror import mirror
@@ -106,6 +107,7 @@ def init_app(app: Flask) -> None:
         log_key_group,
         self_check,
         mirror,
+        bounce,
         erase,
         retention,
         steps,

@@ -39,7 +39,7 @@ def add(name: str, email: str, language: str) -> None:
     Somebody who lost password and second factor: deactivate the account, then add it again.
     """
     try:
-        name, mailbox = clean_name(name), clean_email(email).mailbox
+        name, mailbox = clean_name(name), clean_email(email).folded
     except TextError:
         raise click.UsageError("The name may hold letters, spaces, hyphens and full stops only.") from None
     except EmailError:
@@ -86,7 +86,7 @@ def deactivate(who: str) -> None:
         line = queries.find_staff_line(staff_id=int(who[:18]))
     else:
         try:
-            line = queries.find_staff_line(email=clean_email(who).mailbox)
+            line = queries.find_staff_line(email=clean_email(who).folded)
         except EmailError:
             line = None
     if line is None:

@@ -21,7 +21,9 @@ from urllib.parse import urlsplit
 
 from flask import render_template
 
+from charter.domain import bounce
 from charter.domain import token as tokens
+from charter.domain.email import mailbox_of
 from charter.domain.mail import Delivery
 from charter.i18n import _, speaking
 from charter.queries import receipts, schema
@@ -124,6 +126,9 @@ def links_for(mail: Delivery, *, key: bytes, settings: Settings) -> dict[str, st
     if "entry" in mail.values:
         links["entry_url"] = f"{base}/registry/entries/{mail.values['entry']}"
         links["verify_url"] = f"{base}/verify/?entry={mail.values['entry']}"
+    if mail.first_uid is not None:
+        links["not_me_url"] = f"{base}/not-me/{tokens.token(key, 'confirm', mail.first_uid)}"
+        links["code"] = tokens.code(key, "confirm", mail.first_uid)
     if mail.link_purpose is None or mail.link_uid is None:
         return links
     token = tokens.token(key, mail.link_purpose, mail.link_uid)
@@ -131,6 +136,8 @@ def links_for(mail: Delivery, *, key: bytes, settings: Settings) -> dict[str, st
         links["confirm_url"] = f"{base}/confirm/{token}"
     elif mail.link_purpose == "personal":
         links["my_url"] = f"{base}/my/{token}"
+    elif mail.link_purpose in {"address-old", "address-new"}:
+        links["address_url"] = f"{base}/my/address/{token}"
     if mail.link_purpose != "personal":
         links["code"] = tokens.code(key, mail.link_purpose, mail.link_uid)
     return links
@@ -138,6 +145,8 @@ def links_for(mail: Delivery, *, key: bytes, settings: Settings) -> dict[str, st
 
 #: The mail that a receipt is attached to.
 PUBLISHED = "published"
+#: In the values of such a mail: it was offered without, so that a repeat of it goes without as well.
+WITHOUT_RECEIPT = "without_receipt"
 #: So long, counted from the publication, a mail waits for witnesses to see the leaf; then it goes without.
 RECEIPT_WAIT = timedelta(seconds=60)
 #: Until the receipt is looked for once more.
@@ -153,7 +162,7 @@ def receipt_for(mail: Delivery, *, now: datetime) -> Receipt | None:
 
     Raises ReceiptComingError while the mail should wait for it. Leaves no transaction open.
     """
-    if mail.kind != PUBLISHED:
+    if mail.kind != PUBLISHED or mail.values.get(WITHOUT_RECEIPT):
         return None
     entry = str(mail.values["entry"])
     try:
@@ -213,11 +222,19 @@ def _attach(message: EmailMessage, receipt: Receipt) -> None:
     message.add_attachment(proof, maintype="application", subtype="octet-stream", filename="receipt.tlog-proof")
 
 
+def envelope_sender(mail: Delivery, *, key: bytes, settings: Settings) -> str | None:
+    """Where this mail goes when it comes back: an address of its own; None where nothing was set up for it."""
+    if not settings.bounce_address:
+        return None
+    mailbox = mailbox_of(mail.recipient)
+    return bounce.envelope_sender(settings.bounce_address, uid=mail.uid, mailbox=mailbox, key=key)
+
+
 class Transport(Protocol):
     """A way out."""
 
-    def send(self, message: EmailMessage, *, uid: str) -> None:
-        """Hands one mail over, or raises DeliveryError."""
+    def send(self, message: EmailMessage, *, uid: str, sender: str | None = None) -> None:
+        """Hands one mail over, or raises DeliveryError. sender: of the envelope, unless it is that of the mail."""
 
     def close(self) -> None:
         """Lets go of what is held open."""
@@ -229,8 +246,10 @@ class FileTransport:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def send(self, message: EmailMessage, *, uid: str) -> None:
-        """Whole or not at all: written aside, then renamed."""
+    def send(self, message: EmailMessage, *, uid: str, sender: str | None = None) -> None:
+        """Whole or not at all: written aside, then renamed. What an envelope would say stands in a header."""
+        if sender is not None:
+            message["X-Envelope-From"] = sender
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             aside = self.folder / f".{uid}.{os.getpid()}"
@@ -276,13 +295,13 @@ def _header_lines(part: Any) -> list[bytes]:
 _WIRE_POLICY = _Policy(max_line_length=MOST_LINE_CHARS, linesep="\r\n")
 
 
-def _hand_over(connection: smtplib.SMTP, message: EmailMessage, *, sender: str) -> None:
+def _hand_over(connection: smtplib.SMTP, message: EmailMessage, *, sender: str | None, mail_from: str) -> None:
     recipient = str(dict(message.raw_items())["To"])
-    if message.is_multipart() and recipient.isascii() and sender.isascii():
-        connection.sendmail(sender, [recipient], flat(message))
+    if message.is_multipart() and recipient.isascii() and mail_from.isascii():
+        connection.sendmail(sender or mail_from, [recipient], flat(message))
     else:
         # Whether the server takes other letters in an address is for the library to find out.
-        connection.send_message(message)
+        connection.send_message(message, from_addr=sender)
 
 
 class SmtpTransport:
@@ -324,16 +343,16 @@ class SmtpTransport:
             raise
         return connection
 
-    def send(self, message: EmailMessage, *, uid: str) -> None:
+    def send(self, message: EmailMessage, *, uid: str, sender: str | None = None) -> None:
         """Refusals of the address are permanent, everything else is worth another attempt."""
         try:
             if self.connection is None:
                 self.connection = self._open()
-                _hand_over(self.connection, message, sender=self.settings.mail_from)
+                _hand_over(self.connection, message, sender=sender, mail_from=self.settings.mail_from)
                 return
             begun = time.monotonic()
             try:
-                _hand_over(self.connection, message, sender=self.settings.mail_from)
+                _hand_over(self.connection, message, sender=sender, mail_from=self.settings.mail_from)
             except (smtplib.SMTPServerDisconnected, smtplib.SMTPResponseException) as error:
                 was_idle = time.monotonic() - begun < IDLE_SECONDS
                 if getattr(error, "smtp_code", CLOSING) != CLOSING or not was_idle:
@@ -341,7 +360,7 @@ class SmtpTransport:
                 # The server has closed a connection that stood idle, with or without a word: once more on a new one.
                 self._drop()
                 self.connection = self._open()
-                _hand_over(self.connection, message, sender=self.settings.mail_from)
+                _hand_over(self.connection, message, sender=sender, mail_from=self.settings.mail_from)
         except smtplib.SMTPRecipientsRefused as error:
             status = next(iter(error.recipients.values()))[0]
             self._rest()

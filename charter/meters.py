@@ -73,6 +73,12 @@ class _Meters:
             buckets=MAIL_BUCKETS,
             registry=registry,
         )
+        self.mail_rests = Gauge(
+            "charter_mail_rests",
+            "1 while no mail is tried because too much failed in a row.",
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
         self.leaves = Counter("charter_publication_leaves", "Leaves appended to the log.", registry=registry)
         self.batches = Histogram(
             "charter_publication_seconds", "Time that one batch took.", buckets=BATCH_BUCKETS, registry=registry
@@ -189,6 +195,12 @@ def mail_failed(code: str, seconds: float) -> None:
     if _meters is not None:
         _meters.mails_failed.labels(code_class(code)).inc()
         _meters.mail_seconds.observe(seconds)
+
+
+def mail_rests(is_paused: bool) -> None:
+    """Whether too much failed in a row, so that nothing is tried for a while."""
+    if _meters is not None:
+        _meters.mail_rests.set(1 if is_paused else 0)
 
 
 def batch_published(leaves: int, seconds: float) -> None:

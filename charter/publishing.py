@@ -96,6 +96,8 @@ def publish(forgetting: Forgetting | None = None) -> int:
             logger.info("published", revision=result.revision, leaves=result.leaf_count)
             # Keys may have come or gone with this batch.
             signing = _ready(settings)
+            while tree.note_places():
+                pass
             if not result.is_full:
                 break
         if signing.signer is not None and log.is_unsigned():

@@ -21,7 +21,9 @@ from charter import clock, kept_spreadsheet, logs, meters, metrics
 from charter.domain.mail import Batch, Delivery
 from charter.forgetting import Forgetting
 from charter.mail import (
+    PUBLISHED,
     RECEIPT_PAUSE,
+    WITHOUT_RECEIPT,
     DeliveryError,
     ReceiptComingError,
     Transport,
@@ -55,7 +57,7 @@ NOTED_WITHIN_SECONDS = 0.1
 
 
 class OlderNames:
-    """Once, when a worker starts: signatures of an older release get the key by which similar names are found."""
+    """Once, when a worker starts: signatures of an older release get what they are compared by today."""
 
     def __init__(self) -> None:
         self._walked: int | None = 0
@@ -71,9 +73,10 @@ class OlderNames:
 
 
 def count_past() -> bool:
-    """Counts some leaves that no batch has counted, such as those from before an upgrade; whether there are more."""
+    """Counts and notes some leaves that no batch has, such as those from before an upgrade; whether there are more."""
     is_more = statistics.has_uncounted_leaves() and figures.count_past()
-    return (log.lacks_nodes() and tree.build_past()) or is_more
+    is_more = (log.lacks_nodes() and tree.build_past()) or is_more
+    return (log.lacks_places() and tree.note_places()) or is_more
 
 
 # ── mail ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -200,6 +203,9 @@ def _offer(
         except SQLAlchemyError:
             hand.take_back(delivery)
             raise
+        if delivery.kind == PUBLISHED and receipt is None and WITHOUT_RECEIPT not in delivery.values:
+            # It may arrive though nobody tells us: what is sent again must be the same mail.
+            outbox.note_value(delivery.message_id, WITHOUT_RECEIPT)
         began = time.perf_counter()
         try:
             message = render(delivery, key=key, settings=settings, receipt=receipt)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from charter.domain.alphabet import sort_key
 from charter.domain.fold import fold, skeleton
-from charter.models.log import key_place
+from charter.models.log import PLACED, key_place
 
 
 class Database(NamedTuple):
@@ -101,13 +101,19 @@ def tree_differences(database: Database) -> list[str]:
             found.append(f"checkpoint {size}: root")
     stand = {entry: [*at] for entry, *at in database.rows("SELECT entry, confirm_index, record_index FROM log_place")}
     leaves = [json.loads(bytes(data)) for _, data, _ in rows[:end]]
+    _, placed = stand.pop(PLACED, (None, None))
+    if placed is not None:
+        # Until the worker notes the rest, it is read from the leaves.
+        for entry, rest in _places(leaves, placed).items():
+            before = stand.get(entry, [None, None])
+            stand[entry] = [old if new is None else new for old, new in zip(before, rest, strict=True)]
     # The place of a last single leaf of an older release is noted by the next batch.
     return found if stand == _places(leaves[:built]) else found + _mapped("log_place", stand, _places(leaves))
 
 
-def _places(leaves: list[dict[str, Any]]) -> dict[str, list[int | None]]:
+def _places(leaves: list[dict[str, Any]], first: int = 0) -> dict[str, list[int | None]]:
     places: dict[str, list[int | None]] = {}
-    for index, leaf in enumerate(leaves):
+    for index, leaf in enumerate(leaves[first:], start=first):
         if leaf["kind"] in ("confirm", "publish", "correct"):
             places.setdefault(leaf["entry"], [None, None])[leaf["kind"] != "confirm"] = index
         elif leaf["kind"] == "key":

@@ -84,10 +84,33 @@ def test_fonts_are_built_again_only_when_missing_and_to_the_same_bytes(project: 
     assert {path.name: path.read_bytes() for path in fonts.iterdir()} == before
 
 
+def test_a_font_for_print_has_a_name_of_ours_its_licence_and_the_same_bytes_each_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(build_assets, "CUTS", [cut for cut in build_assets.CUTS if cut.file == "sans-semibold.ttf"])
+    assert len(list(build_assets.build_print_fonts(tmp_path))) == 1
+    assert list(build_assets.build_print_fonts(tmp_path)) == []
+    folder = tmp_path / "charter" / "certificate" / "fonts"
+    font = TTFont(folder / "sans-semibold.ttf")
+    # The licence keeps the name for what is unchanged.
+    names = {str(record) for record in font["name"].names}
+    assert not [name for name in names if "Onest" in name]
+    assert "Charter Sans" in names
+    assert "fvar" not in font
+    assert font["OS/2"].usWeightClass == 600
+    assert set(KAZAKH + "№«»") <= letters_of(folder / "sans-semibold.ttf")
+    assert "SIL OPEN FONT LICENSE" in (folder / "charter-sans-OFL.txt").read_text(encoding="utf-8")
+    before = (folder / "sans-semibold.ttf").read_bytes()
+    (folder / "sans-semibold.ttf").unlink()
+    assert len(list(build_assets.build_print_fonts(tmp_path))) == 1
+    assert (folder / "sans-semibold.ttf").read_bytes() == before
+
+
 def test_without_the_font_packages_nothing_breaks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(build_assets.importlib.util, "find_spec", lambda name: None)
     lines = list(build_assets.build_fonts(tmp_path))
     assert [line.split(":")[0] for line in lines] == ["Not built", "Not built"]
+    assert all(line.startswith("Not built: ") for line in build_assets.build_print_fonts(tmp_path))
 
 
 def test_translations_are_compiled_when_stale_and_without_guesses(tmp_path: Path) -> None:

@@ -264,6 +264,7 @@ def test_other_settings_change_the_stories_and_break_none(tmp_path: Path) -> Non
     short = {"confirm_link_days": "1", "answer_due_working_days": "1", "undo_seconds": "0", "code_minutes": "5"}
     long = {
         "confirm_link_days": "30",
+        "unconfirmed_keep_days": "30",
         "answer_due_working_days": "60",
         "undo_seconds": "600",
         "people_per_mailbox": "1",

@@ -381,6 +381,7 @@ def rendered(app: Flask, kind: str, language: str, **more: Any) -> EmailMessage:
         link_uid=None if purpose is None else b"u" * 16,
         link_expires_at=SENT_AT + timedelta(days=7) if purpose in {"confirm", "act"} else None,
         created_at=SENT_AT,
+        first_uid=b"u" * 16 if kind in {"already-signed", "confirm-signature", "reminder"} else None,
     )
     with app.app_context():
         config = more.get("config", app.config["CHARTER"])

@@ -17,18 +17,19 @@ from charter import log_key, worker
 from charter.domain import token as tokens
 from charter.mail import RECEIPT_PAUSE, RECEIPT_WAIT, transport_for
 from charter.models.base import db, writing
-from charter.models.log import LogBatch, LogPlace
+from charter.models.log import LogBatch, LogLeaf, LogPlace
 from charter.models.outbox import Message
 from charter.models.registry import PublicEntry
 from charter.models.signature import Link, Signature
 from charter.operations import publication, tree
 from charter.operations.public_side import Changes, append_batch, build_entry, move_counters, replace_entry
 from charter.operations.unit import lock, operation
-from charter.queries import receipts
+from charter.queries import log, receipts, selfcheck
 from charter.queries.receipts import Receipt
 from charter.tlog import leaf, note, proof
 from charter.tlog.record import commitment
 from tests.conftest import MakeApp
+from tests.operations.test_outbox import Server
 from tests.operations.test_publication import publish, published
 from tests.operations.test_signing import confirmed, decide, get, key_of, now, withdraw
 from tests.pages import Browser
@@ -196,6 +197,32 @@ def test_the_places_of_older_leaves_are_found_after_an_upgrade(app: Flask, desk:
             steps += 1
         assert steps > 1
     assert [receipt(app, one) for one in ids] == before
+
+
+def test_what_a_batch_has_not_noted_is_found_in_its_leaves_and_noted_by_the_next_worker(
+    app: Flask, desk: Desk, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as killed:
+        killed.setattr(tree, "note_places", lambda **_: False)
+        signature_id = published(app, desk, clock)
+        before = [receipt(app, signature_id, is_application=place) for place in (False, True)]
+        assert None not in before
+        assert papers(app, signature_id) == ("ready", "ready")
+        with app.app_context():
+            assert log.lacks_places()
+            assert db.session.get(LogPlace, get(app, signature_id).entry) is None
+            assert [selfcheck.look(walk, 0).findings for walk in ("entries", "waiting")] == [(), ()]
+            correct(signature_id)
+    with app.app_context():
+        size, steps = len(db.session.scalars(select(LogLeaf.index)).all()), 1
+        while tree.note_places(most=2):
+            steps += 1
+        assert steps > 1 and not log.lacks_places()
+        place = db.session.get_one(LogPlace, get(app, signature_id).entry)
+        assert before[1] is not None
+        assert (place.confirm_index, place.record_index) == (before[1].index, size - 1), "the newest record's"
+    serve(app)
+    assert [receipt(app, signature_id, is_application=place) is None for place in (False, True)] == [False, False]
 
 
 def test_a_receipt_costs_the_same_whatever_the_size(app: Flask, desk: Desk, clock: Clock) -> None:
@@ -375,6 +402,21 @@ def test_a_mail_does_not_wait_for_a_late_receipt(app: Flask, desk: Desk, clock: 
     message = mails(app)[-1]
     assert attached(message) == {}
     assert "скоро появится на вашей личной странице" in text_of(message)
+
+
+def test_a_mail_that_was_offered_without_its_receipt_stays_without(app: Flask, desk: Desk, clock: Clock) -> None:
+    """The first one may have arrived though nobody said so: a second one must not read otherwise."""
+    approved_unseen(app, desk, clock)
+    clock.shift(RECEIPT_WAIT + timedelta(seconds=1))
+    refusing = Server("smtp-451")
+    with app.app_context():
+        worker.deliver(app.config["CHARTER"], refusing)
+    assert len(refusing.taken) == 1
+    serve(app)
+    clock.shift(61)
+    assert deliver(app) == 1
+    assert attached(mails(app)[-1]) == {}
+    assert text_of(mails(app)[-1]) == text_of(refusing.taken[0])
 
 
 def test_a_clock_that_went_back_makes_no_mail_wait(app: Flask, desk: Desk, clock: Clock) -> None:

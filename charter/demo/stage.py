@@ -90,14 +90,20 @@ class Stage:
                 pass
         is_more = is_last_today or bool(played & (PUBLISHED_SOON | DELIVERED_SOON))
         while is_more:
-            deliveries = outbox.claim(limit=MAILS_AT_ONCE, lease_seconds=self._settings.outbox_lease_seconds, now=now)
-            for delivery in deliveries:
-                self._deliver(delivery, now=now)
-            is_more = len(deliveries) == MAILS_AT_ONCE
+            batch = outbox.claim(
+                limit=MAILS_AT_ONCE,
+                lease_seconds=self._settings.outbox_lease_seconds,
+                key=self._key,
+                hourly_budget=0,
+                now=now,
+            )
+            for delivery in batch.deliveries:
+                self._deliver(delivery, now=now, is_recovery=batch.is_failing)
+            is_more = batch.is_full
 
     # ── mail ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _deliver(self, delivery: Delivery, *, now: datetime) -> None:
+    def _deliver(self, delivery: Delivery, *, now: datetime, is_recovery: bool) -> None:
         """Read at once by whoever gets it, and sent nowhere."""
         is_lost = False
         if delivery.kind in ("confirm-signature", "already-signed"):
@@ -113,7 +119,7 @@ class Stage:
         if is_lost:
             outbox.mark_failed(delivery.message_id, code="smtp-550", is_permanent=True, now=now)
         else:
-            outbox.mark_sent([delivery.message_id], now=now)
+            outbox.mark_sent([delivery.message_id], now=now, is_recovery=is_recovery)
 
     def _addressee(self, delivery: Delivery) -> int:
         waiting = self._awaiting[delivery.recipient]

@@ -37,11 +37,16 @@ class EmailError(CharterError, ValueError):
 @dataclass(frozen=True, slots=True, repr=False)
 class EmailAddress:
     """address: ASCII, ready for an SMTP envelope, the part before the @ in the case it was typed in.
-    mailbox: the form in which addresses are compared; "+tags" and dots stay, since only some providers ignore them.
+    mailbox: for comparison only, and never written to: one form for all addresses that reach the same box.
     """
 
     address: str
     mailbox: str
+
+    @property
+    def folded(self) -> str:
+        """The address without regard to case and nothing else: by it members of staff are known."""
+        return _folded(self.address)
 
     def __repr__(self) -> str:
         return "EmailAddress(…)"  # a stray log line or traceback must not show it
@@ -74,8 +79,60 @@ def clean_email(raw: str) -> EmailAddress:
 
 
 def mailbox_of(address: str) -> str:
-    """The comparison form of an address that clean_email returned."""
+    """The comparison form of an address that clean_email returned: the same for every spelling its provider ignores.
+
+    Only what a provider documents, or what nobody else could have: two people must never become one by it.
+    """
+    folded = _folded(address)
+    local, _at, domain = folded.rpartition("@")
+    provider = _PROVIDERS.get(domain)
+    if provider is None:
+        return folded
+    box = local.partition("+")[0]
+    for ignored in provider.ignored:
+        box = box.replace(ignored, "")
+    if provider.alike:
+        box = box.replace(*provider.alike)
+    return f"{box or local}@{provider.domain or domain}"
+
+
+def _folded(address: str) -> str:
     return normalize("NFC", address.casefold())
+
+
+@dataclass(frozen=True, slots=True)
+class _Provider:
+    """How one provider reads the part before the @; what follows a "+" is a tag with all of them.
+
+    domain: the name that stands for all of its names; "" where each name has boxes of its own.
+    ignored: signs that make no difference. alike: (sign, the one it equals).
+    """
+
+    domain: str = ""
+    ignored: str = ""
+    alike: tuple[str, str] | None = None
+
+
+def _known_providers() -> dict[str, _Provider]:
+    google = _Provider("gmail.com", ignored=".")
+    # One login on every name of theirs; a dot and a hyphen in it are the same.
+    yandex = _Provider("yandex.ru", alike=(".", "-"))
+    proton = _Provider("proton.me", ignored="._-")
+    apple = _Provider("icloud.com")
+    # The same login is somebody else's at each of these names: only the tag goes.
+    apart = _Provider()
+    names = {
+        google: "gmail.com googlemail.com",
+        yandex: "yandex.ru ya.ru yandex.com yandex.kz yandex.by yandex.ua yandex.uz yandex.com.tr",
+        proton: "proton.me protonmail.com protonmail.ch pm.me",
+        apple: "icloud.com me.com mac.com",
+        apart: "mail.ru inbox.ru list.ru bk.ru internet.ru xmail.ru outlook.com hotmail.com live.com live.ru"
+        " msn.com fastmail.com fastmail.fm zohomail.com zoho.com",
+    }
+    return {name: provider for provider, joined in names.items() for name in joined.split()}
+
+
+_PROVIDERS = _known_providers()
 
 
 def display_address(address: str) -> str:

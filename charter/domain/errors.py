@@ -29,8 +29,16 @@ class DecidedMeanwhileError(CharterError):
         self.by_staff_name = by_staff_name
 
 
+class SameReviewerError(CharterError):
+    """An objection is answered by somebody else than who decided."""
+
+
 class TooLateError(CharterError):
     """The ten seconds for undoing have passed."""
+
+
+class TooOftenError(CharterError):
+    """The same person has changed this as often as a day allows."""
 
 
 class FieldRefusedError(CharterError):

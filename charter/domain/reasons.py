@@ -1,4 +1,4 @@
-"""The reasons a reviewer gives, each with the public reason that the log knows."""
+"""The reasons a reviewer gives, each with the public reason that the log knows; and those of who withdraws."""
 
 from __future__ import annotations
 
@@ -32,6 +32,24 @@ CATALOGUE: tuple[Reason, ...] = (
     Reason("looks-duplicate", "ask"),
     Reason("something-else", "ask"),
 )
+
+#: Why somebody withdrew, if they care to say: for the Centre's figures and nobody else.
+WITHDRAWALS = ("no-longer-observing", "name-public", "mistake", "sign-again", "disagree", "other")
+#: A move that the signatory asked for in a letter, and staff recorded.
+IN_WRITING = "in-writing"
+
+#: Why a correction of a published entry is declined. Nothing of it stands in the log: the entry stays as it is.
+CORRECTIONS: tuple[Reason, ...] = (
+    Reason("name-not-shown", "keep"),
+    Reason("affiliation-not-shown", "keep"),
+    Reason("another-person", "keep"),
+    Reason("other", "keep"),
+)
+
+
+def find_keeping(code: str) -> Reason | None:
+    """The reason for declining a correction with this code, or None."""
+    return next((reason for reason in CORRECTIONS if reason.code == code), None)
 
 
 def find_reason(action: str, code: str) -> Reason | None:

@@ -39,6 +39,19 @@ class Move(StrEnum):
     RELEASE = "release"
     REVOKE = "revoke"
     ERASE = "erase"
+    SHOW = "show"  # how much of the entry is shown, and to whom
+    PROPOSE = "propose"  # a correction of what is published
+    RECALL = "recall"
+    AMEND = "amend"  # the Centre agrees to it
+    KEEP = "keep"  # the Centre leaves the entry as it is
+    # These leave the state as it is, so the table below does not know them.
+    RENEW = "renew"
+    READDRESS = "readdress"
+    OBJECT = "object"
+    UPHOLD = "uphold"
+    REJECT = "reject"
+    REOPEN = "reopen"  # the first of an application that an upheld objection took up again, under a new entry
+    HAND_OVER = "hand-over"
 
 
 class Actor(StrEnum):
@@ -50,11 +63,17 @@ class Actor(StrEnum):
 
 
 class Display(StrEnum):
-    """How the public sees the name (LOG §1)."""
+    """How the public sees the name (LOG §1), from the least to the most."""
 
-    FULL = "full"
-    SHORT = "short"
     UNLISTED = "unlisted"
+    SHORT = "short"
+    FULL = "full"
+
+
+def is_larger(display: str, than: str) -> bool:
+    """Whether the public sees more of a name by the first of these than by the second."""
+    order = list(Display)
+    return order.index(Display(display)) > order.index(Display(than))
 
 
 #: The one table of transitions. An approval straight from `clarification` is allowed: an answer may have
@@ -78,6 +97,11 @@ TRANSITIONS: dict[tuple[State, Move], State] = {
     (State.APPROVED, Move.WITHDRAW): State.WITHDRAWN,
     (State.PUBLISHED, Move.WITHDRAW): State.WITHDRAWN,
     (State.PUBLISHED, Move.REVOKE): State.REVOKED,
+    # The entry stays, with its number, while a correction of it is asked for and decided on.
+    **{
+        (State.PUBLISHED, move): State.PUBLISHED
+        for move in (Move.SHOW, Move.PROPOSE, Move.RECALL, Move.AMEND, Move.KEEP)
+    },
     # What stands is withdrawn first (LOG §5).
     (State.SUBMITTED, Move.ERASE): State.ERASED,
     (State.EXPIRED, Move.ERASE): State.ERASED,
@@ -104,6 +128,9 @@ def after(state: State, move: Move, *, back_to: State | None = None) -> State:
     """
     if move is Move.UNDO:
         if state in DECIDED and back_to in PENDING and back_to is not None:
+            return back_to
+        # Of an objection that was upheld seconds ago: what it took up again was never confirmed.
+        if state is State.CONFIRMED and back_to is State.EXPIRED:
             return back_to
         raise MoveRefusedError(state, move)
     try:

@@ -162,12 +162,13 @@ ADDRESSES: Final[Mapping[str, Mirrored | Own]] = {
     "embedding.counter": Own("a header of the service lets other sites frame it; what they paste names the service"),
     "sitemap.index": Mirrored(),
     "sitemap.part": Mirrored(),
+    "sitemap.entries": Own("who let search engines keep an entry let them keep it at the service"),
     "sitemap.robots": Mirrored(),
     "system.healthz": Own("for machines of the service"),
     "system.readyz": Own("for machines of the service"),
 }
 #: Rooms that are not public, or exist to change something.
-OWN_ROOMS: Final = frozenset({"signing", "my", "staff", "staff_auth", "dev_mail"})
+OWN_ROOMS: Final = frozenset({"signing", "my", "links", "not_me", "staff", "staff_auth", "dev_mail"})
 
 
 def languages_of(arguments: Iterable[str]) -> tuple[str | None, ...]:

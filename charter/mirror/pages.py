@@ -36,8 +36,9 @@ class Words:
         """The page with its notice. path: of this page at the service. keep_out: whether search engines must not."""
         notice = self._notice(language, as_of).replace(_HERE, escape(self._service + path))
         page = page.replace(_BEHIND_HEAD, _BEHIND_HEAD + "\n" + notice, 1)
-        # A file has no headers of its own.
-        return page.replace(_END_OF_HEAD, _NOINDEX + _END_OF_HEAD, 1) if keep_out else page
+        # A file has no headers of its own. An entry's page says it already.
+        says_it = _NOINDEX in page
+        return page.replace(_END_OF_HEAD, _NOINDEX + _END_OF_HEAD, 1) if keep_out and not says_it else page
 
     def mirrored(self, page: str, *, language: str) -> str:
         """The page as the mirror has it, without its notice."""

@@ -54,6 +54,7 @@ class LogPlace(Base):
 
     record_index: of the `publish` or `correct` whose `commit` is that of the present record line.
     A key of the log has a row too, under `key_place`: confirm_index of its `add`, record_index of its `retire`.
+    And one row, PLACED, says by its record_index how many leaves are noted here.
     """
 
     __tablename__ = "log_place"
@@ -66,6 +67,8 @@ class LogPlace(Base):
 
 #: With what the rows of keys begin. Entries are hexadecimal, so in every collation they come before.
 KEY_PLACES = "key"
+#: `log_place.entry` of the row that says how far the leaves are noted. No entry and no key has this name.
+PLACED = "placed"
 
 
 def key_place(vkey: str) -> str:

@@ -11,6 +11,8 @@ from charter.domain.signature import Move, State, after
 from charter.models.base import Base, BigId
 
 _STATES = ", ".join(f"'{state}'" for state in State)
+#: Ordered by bytes, whatever the locale of the database: SQLite does so anyway.
+_BY_BYTES = String(400).with_variant(String(400, collation="C"), "postgresql")
 #: Conditions of partial indexes: a query that is to use one says the same, letter by letter.
 UNCONFIRMED = text("state IN ('submitted', 'expired')")
 TO_REMIND = text("state = 'submitted' AND NOT held AND reminded_at IS NULL")
@@ -81,7 +83,7 @@ class Signature(Base):
     number: Mapped[int | None] = mapped_column(unique=True)  # registry number, given at first publication
     held_because: Mapped[str | None] = mapped_column(String(16))  # which limit or sign set it aside; staff only
     reminded_at: Mapped[datetime | None]  # the one reminder to confirm was queued
-    name_fold: Mapped[str | None] = mapped_column(String(400))  # folded words in order: similar names; erased with it
+    name_fold: Mapped[str | None] = mapped_column(_BY_BYTES)  # folded words in order: similar names; erased with it
     is_indexable: Mapped[bool | None]  # whether search engines may keep the entry's page; None: as the service does
     application_line: Mapped[bytes | None] = mapped_column(
         LargeBinary

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cache, lru_cache
 from typing import Any, cast
 
-from sqlalchemy import Integer, Table, bindparam, func, select
+from sqlalchemy import Integer, Table, select, true
 from sqlalchemy.dialects import postgresql, sqlite
 
 from charter.domain.calendar import local_date
@@ -30,7 +30,7 @@ from charter.models.figures import (
 )
 from charter.models.leaving import is_leaving
 from charter.models.log import LogBatch, LogEvent, LogLeaf
-from charter.operations.bulk import insert_columns
+from charter.operations.bulk import Writes
 from charter.operations.unit import lock, operation
 from charter.tlog.leaf import parse_time
 
@@ -50,18 +50,19 @@ COUNTED = {
     "key": False,
 }
 _ANSWERS = frozenset({"publish", "refuse"})
+#: After these nobody waits any more.
+_ENDING = frozenset(kind for kind, is_counted in COUNTED.items() if is_counted) - {"confirm", "revoke"}
 
 
 @dataclass
 class Moves:
-    """What some leaves change. come, gone: applications that begin and cease to wait, by entry."""
+    """What some leaves change. come: applications that wait after them and did not before, by entry."""
 
     sums: Counter[str] = field(default_factory=Counter)  # by column of `log_total`
     due: Counter[date] = field(default_factory=Counter)
     answers: Counter[tuple[str, str, int]] = field(default_factory=Counter)  # (outcome, reason, days)
     late: Counter[tuple[str, str, int]] = field(default_factory=Counter)
     come: dict[str, tuple[date, date]] = field(default_factory=dict)  # entry → (confirmed_on, due_on)
-    gone: set[str] = field(default_factory=set)
 
 
 def follow(leaves: Iterable[Mapping[str, Any]], waiting: Mapping[str, tuple[date, date]]) -> Moves:
@@ -93,8 +94,7 @@ def follow(leaves: Iterable[Mapping[str, Any]], waiting: Mapping[str, tuple[date
         if found is not None:
             confirmed_on, due_on = found
             moves.due[due_on] -= 1
-            if moves.come.pop(entry, None) is None:
-                moves.gone.add(entry)
+            moves.come.pop(entry, None)
             if kind in _ANSWERS:
                 place = (kind, leaf.get("reason", ""), (on - confirmed_on).days)
                 moves.answers[place] += 1
@@ -111,21 +111,22 @@ def _day_of(t: str) -> date:
     return local_date(parse_time(t))
 
 
-def count_batch(leaves: Sequence[Mapping[str, Any]], *, first_index: int, at: datetime) -> None:
+def count_batch(leaves: Sequence[Mapping[str, Any]], writes: Writes, *, first_index: int, at: datetime) -> None:
     """Counts the leaves, as objects, of a batch that is being appended from `first_index` on, and looks at the day.
 
-    A step of whoever appends. While earlier leaves are not counted it does nothing: `count_past` will come to these.
+    A step of whoever appends; what changes is gathered. While earlier leaves are not counted it does nothing:
+    `count_past` will come to these.
     """
     if not is_migrated(db.session.connection()):
         return
-    total = _total()
+    total, due = _total()
     if total["leaf_count"] != first_index:
         return
-    _count(leaves, total)
+    _count(leaves, total, due, writes)
     today = total["counted_on"] = local_date(at)
-    sums = db.session.connection().execute(_WAITING, {"today": today}).one()
-    total["waiting"], total["overdue"] = map(int, sums)
-    _write_total(total)
+    total["waiting"] = sum(due.values())
+    total["overdue"] = sum(waiting for due_on, waiting in due.items() if due_on < today)
+    _write_total(total, writes)
 
 
 @operation
@@ -147,7 +148,7 @@ def count_past(*, most: int = LEAVES_AT_ONCE) -> bool:
     if not is_migrated(db.session.connection()):
         return False
     end = db.session.scalar(select(LogBatch.tree_size).order_by(LogBatch.revision.desc()).limit(1)) or 0
-    total = _total()
+    total, due = _total()
     first = total["leaf_count"]
     if first >= end:
         return False
@@ -157,9 +158,11 @@ def count_past(*, most: int = LEAVES_AT_ONCE) -> bool:
         .order_by(LogLeaf.index)
     ).all()
     # They are our own bytes, checked when they were written.
-    _count([json.loads(one) for one in data], total)
+    writes = Writes()
+    _count([json.loads(one) for one in data], total, due, writes)
     total["counted_on"] = None
-    _write_total(total)
+    _write_total(total, writes)
+    writes.write()
     return bool(total["leaf_count"] < end)
 
 
@@ -178,81 +181,99 @@ def count_months(days: Mapping[tuple[date, str, str], int]) -> None:
 
 
 _TOTAL = cast("Table", LogTotal.__table__)
-_DUES = cast("Table", DueCount.__table__)
-# Put together once: each batch says these.
-_READ_TOTAL = select(_TOTAL).where(_TOTAL.c.id == THE_TOTAL)
-_FIRST_TOTAL = _TOTAL.insert()
-_NEXT_TOTAL = _TOTAL.update().where(_TOTAL.c.id == THE_TOTAL)
-#: (all, overdue): over as many rows as days on which something is due.
-_WAITING = select(
-    func.coalesce(func.sum(_DUES.c.waiting), 0),
-    func.coalesce(func.sum(_DUES.c.waiting).filter(_DUES.c.due_on < bindparam("today")), 0),
+#: The one row, as often as there are days on which something is due.
+_READ_TOTAL = (
+    select(_TOTAL, DueCount.due_on, DueCount.waiting.label("due_waiting"))
+    .select_from(_TOTAL)
+    .outerjoin(DueCount, true())
+    .where(_TOTAL.c.id == THE_TOTAL)
 )
-_ANSWERED_DAYS = _DUES.delete().where(_DUES.c.waiting == 0)
-_ENTRIES = {
-    "sqlite": "entry IN (SELECT value FROM json_each(?))",
-    "postgresql": "entry = ANY (%s::varchar[])",
-}
+_ASK = """\
+SELECT entry, confirmed_on, due_on FROM waiting_application WHERE entry IN (SELECT value FROM json_each(?))"""
+_TAKE = "DELETE FROM waiting_application WHERE entry IN (SELECT value FROM json_each(?))"
+_TAKE_AND_ASK = """\
+WITH gone AS (DELETE FROM waiting_application WHERE entry = ANY (%b::varchar[]) RETURNING entry, confirmed_on, due_on)
+SELECT entry, confirmed_on, due_on FROM gone
+UNION SELECT entry, confirmed_on, due_on FROM waiting_application WHERE entry = ANY (%b::varchar[])"""
 
 
-def _total() -> dict[str, Any]:
-    """The one row by column; whoever changes it writes it back."""
-    found = db.session.connection().execute(_READ_TOTAL).mappings().first()
-    if found is not None:
-        return dict(found)
-    zeros = {column.name: 0 for column in _TOTAL.c if isinstance(column.type, Integer)}
-    return {**zeros, "id": THE_TOTAL, "counted_on": None, "is_new": True}
+def _total() -> tuple[dict[str, Any], dict[date, int]]:
+    """The one row by column, and what is due by day; whoever changes them writes them back."""
+    found = db.session.connection().execute(_READ_TOTAL).all()
+    if not found:
+        zeros = {column.name: 0 for column in _TOTAL.c if isinstance(column.type, Integer)}
+        return {**zeros, "id": THE_TOTAL, "counted_on": None}, {}
+    total = dict(zip(_TOTAL.c.keys(), found[0], strict=False))
+    return total, {row.due_on: row.due_waiting for row in found if row.due_on is not None}
 
 
-def _write_total(total: dict[str, Any]) -> None:
-    is_new = total.pop("is_new", False)
-    db.session.connection().execute(_FIRST_TOTAL if is_new else _NEXT_TOTAL, total)
+def _write_total(total: Mapping[str, Any], writes: Writes) -> None:
+    writes.insert(LogTotal, {name: [value] for name, value in total.items()}, merge="replace")
 
 
-def _count(leaves: Sequence[Mapping[str, Any]], total: dict[str, Any]) -> None:
-    moves = follow(leaves, _waited({leaf["entry"] for leaf in leaves if COUNTED[leaf["kind"]]}))
-    if moves.gone:
-        _of_entries("DELETE FROM waiting_application WHERE", moves.gone)
-    insert_columns(
+def _count(leaves: Sequence[Mapping[str, Any]], total: dict[str, Any], due: dict[date, int], writes: Writes) -> None:
+    moves = follow(leaves, _take_waiting(leaves))
+    come = moves.come
+    writes.insert(
         WaitingApplication,
         {
-            "entry": list(moves.come),
-            "confirmed_on": [on.isoformat() for on, _ in moves.come.values()],
-            "due_on": [on.isoformat() for _, on in moves.come.values()],
+            "entry": list(come),
+            "confirmed_on": [on for on, _ in come.values()],
+            "due_on": [on for _, on in come.values()],
         },
     )
-    _add(DueCount, [{"due_on": due_on, "waiting": change} for due_on, change in sorted(moves.due.items()) if change])
-    if any(change < 0 for change in moves.due.values()):
-        db.session.connection().execute(_ANSWERED_DAYS)
-    _add(
+    _move_due(moves.due, due, writes)
+    answers = sorted(moves.answers.items())
+    writes.insert(
         AnswerCount,
-        [
-            {"outcome": outcome, "reason": reason, "days": days, "answered": count, "late": moves.late[place]}
-            for place, count in sorted(moves.answers.items())
-            for outcome, reason, days in [place]
-        ],
+        {
+            "outcome": [outcome for (outcome, _, _), _ in answers],
+            "reason": [reason for (_, reason, _), _ in answers],
+            "days": [days for (_, _, days), _ in answers],
+            "answered": [count for _, count in answers],
+            "late": [moves.late[place] for place, _ in answers],
+        },
+        merge="add",
     )
     for column, change in moves.sums.items():
         total[column] += change
     total["leaf_count"] += len(leaves)
 
 
-def _waited(entries: Collection[str]) -> dict[str, tuple[date, date]]:
-    """Entry → (confirmed_on, due_on) of those that wait for an answer."""
-    if not entries:
+def _move_due(moves: Mapping[date, int], due: dict[date, int], writes: Writes) -> None:
+    """Of a day on which nothing is due any more no row is left."""
+    moved = sorted(day for day, change in moves.items() if change)
+    for day in moved:
+        due[day] = due.get(day, 0) + moves[day]
+    left = [day for day in moved if due[day]]
+    writes.insert(DueCount, {"due_on": left, "waiting": [due[day] for day in left]}, merge="replace")
+    writes.delete(DueCount, "due_on", [day for day in moved if not due[day]])
+
+
+def _take_waiting(leaves: Iterable[Mapping[str, Any]]) -> dict[str, tuple[date, date]]:
+    """Entry → (confirmed_on, due_on) of those that wait for an answer. Whom a leaf ends waits no more."""
+    ending: dict[str, None] = {}
+    asking: dict[str, None] = {}
+    for leaf in leaves:
+        kind = leaf["kind"]
+        if kind == "confirm":
+            asking[leaf["entry"]] = None
+        elif kind in _ENDING:
+            ending[leaf["entry"]] = None
+    if not ending and not asking:
         return {}
-    rows = _of_entries("SELECT entry, confirmed_on, due_on FROM waiting_application WHERE", entries)
+    connection = db.session.connection()
+    # All of them as one parameter: so many of their own cost more than the rows.
+    if connection.dialect.name == "postgresql":
+        rows = connection.exec_driver_sql(_TAKE_AND_ASK, (list(ending), list(asking))).all()
+    else:
+        rows = connection.exec_driver_sql(_ASK, (json.dumps([*ending, *asking]),)).all()
+        if taken := [entry for entry, *_ in rows if entry in ending]:
+            connection.exec_driver_sql(_TAKE, (json.dumps(taken),))
     return {entry: (_date(confirmed_on), _date(due_on)) for entry, confirmed_on, due_on in rows}
 
 
-def _of_entries(statement: str, entries: Collection[str]) -> Any:
-    """With all of them as one parameter: so many of their own cost more than the rows."""
-    connection = db.session.connection()
-    name = connection.dialect.name
-    values = list(entries) if name == "postgresql" else json.dumps(list(entries))
-    return connection.exec_driver_sql(f"{statement} {_ENTRIES[name]}", (values,))
-
-
+@lru_cache(maxsize=256)
 def _date(value: Any) -> date:
     """SQLite's driver knows no dates."""
     return value if isinstance(value, date) else date.fromisoformat(value)

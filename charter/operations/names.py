@@ -1,4 +1,4 @@
-"""Names that others might borrow: the list that staff keep for hints, and the folded names of older signatures."""
+"""Names that others might borrow: the list that staff keep for hints, and what older signatures are compared by."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import func, select
 
+from charter.domain.email import mailbox_of
 from charter.domain.errors import FieldRefusedError, NotFoundError
 from charter.domain.hints import name_fold
 from charter.models.base import db
@@ -51,7 +52,7 @@ def remove(name_id: int, *, staff_id: int, now: datetime) -> None:
 
 @operation
 def fold_names(signature_ids: Sequence[int]) -> int:
-    """Gives signatures of an older release their folded names; returns how many."""
+    """Gives signatures of an older release what they are compared by today: folded name, mailbox; returns how many."""
     rows = db.session.scalars(
         select(Signature)
         .where(Signature.id.in_(signature_ids), Signature.name_fold.is_(None), Signature.full_name != "")
@@ -60,4 +61,5 @@ def fold_names(signature_ids: Sequence[int]) -> int:
     ).all()
     for signature in rows:
         signature.name_fold = name_fold(signature.full_name)
+        signature.mailbox = mailbox_of(signature.email)
     return len(rows)

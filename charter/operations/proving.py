@@ -83,7 +83,8 @@ def latest_act_link(signature_id: int) -> Link | None:
 
 def is_signing_browser(signature: Signature, proof: Proof) -> bool:
     """Whether the request came from the browser in which this was signed."""
-    return proof.browser_digest is not None and secrets.compare_digest(proof.browser_digest, signature.browser_digest)
+    # Of whoever is forgotten the digest is empty.
+    return bool(proof.browser_digest) and secrets.compare_digest(proof.browser_digest or b"", signature.browser_digest)
 
 
 def check_proof(signature: Signature, link: Link, proof: Proof, *, key: bytes, code_tries: int) -> Result | None:

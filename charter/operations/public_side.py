@@ -29,9 +29,9 @@ from charter.models.registry import (
 )
 from charter.models.signature import Signature
 from charter.operations import figures, tree
-from charter.operations.bulk import insert_columns
+from charter.operations.bulk import Same, Writes
 from charter.operations.steps import get_affiliation
-from charter.operations.unit import insert_if_absent, insert_now
+from charter.operations.unit import insert_if_absent
 from charter.tlog import leaf as leaves
 from charter.tlog.record import SALT_BYTES, encode_record
 from charter.tlog.tree import hash_leaf
@@ -111,26 +111,35 @@ def _names_of(row: PublicEntry) -> tuple[str, ...]:
 _LEAVES_AT_ONCE = 500
 
 
-def append_batch(*, revision: int, at: datetime, first_index: int, data: Sequence[bytes]) -> bytes | None:
+def append_batch(
+    *, revision: int, at: datetime, first_index: int, data: Sequence[bytes], writes: Writes | None = None
+) -> tree.Grown | None:
     """One batch with its leaves, whose bytes are `data`, from `first_index` on. at: whole seconds, UTC.
 
-    Returns the root of the tree, None where nothing was appended or the tree is not built so far yet.
+    writes: gathers it, for a caller who has more to write with it; else it is written at once.
+    Returns what becomes of the tree, None where nothing is appended or the tree is not built so far yet.
     """
-    insert_now(LogBatch(revision=revision, at=at, tree_size=first_index + len(data)))
+    is_last = writes is None
+    writes = Writes() if writes is None else writes
     hashes = [hash_leaf(leaf) for leaf in data]
-    insert_columns(
-        LogLeaf,
-        {
-            "index": range(first_index, first_index + len(data)),
-            "data": data,
-            "hash": hashes,
-            "revision": [revision] * len(data),
-        },
-    )
+    count = len(data)
     # They are our own bytes, checked when they were written.
     parsed = json.loads(b"[%b]" % b",".join(data))
-    figures.count_batch(parsed, first_index=first_index, at=at)
-    return tree.append_nodes(first_index, hashes, parsed)
+    writes.insert(LogBatch, {"revision": [revision], "at": [at], "tree_size": [first_index + count]})
+    writes.insert(
+        LogLeaf,
+        {
+            "index": range(first_index, first_index + count),
+            "data": data,
+            "hash": hashes,
+            "revision": Same(revision),
+        },
+    )
+    figures.count_batch(parsed, writes, first_index=first_index, at=at)
+    grown = tree.append_nodes(first_index, hashes, parsed, writes)
+    if is_last:
+        writes.write()
+    return grown
 
 
 def build_entry(signature: Signature, *, number: int, rev: int) -> tuple[PublicEntry, bytes]:
@@ -167,6 +176,7 @@ def build_entry(signature: Signature, *, number: int, rev: int) -> tuple[PublicE
         affiliation_name=None if is_unlisted else affiliation_name,
         edition_slug=signature.edition_slug,
         signed_on=signed_on,
+        is_indexable=bool(signature.is_indexable) and not is_unlisted,
     )
     return row, line
 
@@ -183,7 +193,8 @@ def replace_entry(row: PublicEntry, fresh: PublicEntry, *, changes: Changes) -> 
     if was_counted:
         changes.days[row.signed_on, row.region_code, row.kind] -= 1
     for column in PublicEntry.__table__.columns.keys():  # noqa: SIM118 - not a mapping
-        if column not in {"number", "entry"}:
+        # A record made of a kept line knows nothing of search engines.
+        if column not in {"number", "entry"} and (column != "is_indexable" or fresh.is_indexable is not None):
             setattr(row, column, getattr(fresh, column))
     changes.gain(row)
 
@@ -195,7 +206,7 @@ def end_entry(row: PublicEntry, *, by: str, at: datetime, changes: Changes) -> N
         changes.index(row)
     changes.lose(row)
     changes.regions[row.region_code, row.kind]["withdrawn" if by == "signatory" else "revoked"] += 1
-    row.line = row.name = row.affiliation_slug = row.affiliation_name = None
+    row.line = row.name = row.affiliation_slug = row.affiliation_name = row.is_indexable = None
     row.ended_on = local_date(at)
     row.ended_by = by
 

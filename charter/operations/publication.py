@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import select
 
 from charter.domain.moments import LONGEST_UNDO
-from charter.domain.signature import Actor, Move
+from charter.domain.signature import Actor, Display, Move
 from charter.models.base import db
 from charter.models.leaving import is_leaving
 from charter.models.log import LogBatch, LogEvent
@@ -17,6 +17,8 @@ from charter.models.moments import has_come
 from charter.models.registry import PublicEntry
 from charter.models.signature import Link, Signature
 from charter.operations import tree
+from charter.operations.bulk import Writes
+from charter.operations.corrections import take_effect
 from charter.operations.public_side import (
     Changes,
     append_batch,
@@ -98,11 +100,17 @@ def publish_batch(
         batch.append("key", action="add", vkey=signer.vkey)
     _apply(events, batch, now=now)
     first_index = 0 if last is None else last.tree_size
-    root = append_batch(revision=batch.revision, at=batch.at, first_index=first_index, data=batch.leaves)
-    if root is not None and signer is not None:
+    writes = Writes()
+    grown = append_batch(
+        revision=batch.revision, at=batch.at, first_index=first_index, data=batch.leaves, writes=writes
+    )
+    if grown is not None and signer is not None:
         retired = [str(event.values["vkey"]) for event in events if _retires(event)]
         size = first_index + len(batch.leaves)
-        tree.add_checkpoint(size, root, signer, at=batch.at, after=after, without=retired)
+        tree.add_checkpoint(
+            size, grown.root, signer, at=batch.at, after=after, grown=grown, writes=writes, without=retired
+        )
+    writes.write()
     move_counters(batch.changes)
     for event in events:
         db.session.delete(event)
@@ -150,6 +158,14 @@ def _apply(events: Sequence[LogEvent], batch: _Batch, *, now: datetime) -> None:
     entries = {signature.entry for signature in signatures.values()}
     # A restore from a mirror brings entries back whose signatures are lost.
     entries |= {str(event.values["entry"]) for event in events if event.kind in _ENDED_BY}
+    refreshed = {str(event.values["entry"]) for event in events if event.kind == "refresh" and "entry" in event.values}
+    entries |= refreshed
+    indexable = {
+        row.entry: bool(row.is_indexable)
+        for row in db.session.execute(
+            select(Signature.entry, Signature.is_indexable).where(Signature.entry.in_(refreshed))
+        )
+    }
     public = {row.entry: row for row in db.session.scalars(select(PublicEntry).where(PublicEntry.entry.in_(entries)))}
     links = {
         link.signature_id: link
@@ -174,8 +190,16 @@ def _apply(events: Sequence[LogEvent], batch: _Batch, *, now: datetime) -> None:
             assert event.signature_id is not None
             row = public.get(signatures[event.signature_id].entry)
             if row is not None and row.ended_on is None:
-                _correct(signatures[event.signature_id], row, batch, more=event.values)
-        elif event.kind != "refresh":
+                signature = signatures[event.signature_id]
+                more = take_effect(signature, event.values, links.get(signature.id), now=now)
+                _correct(signature, row, batch, more=more)
+        elif event.kind == "refresh":
+            # A change without a leaf: what stands beside the line of an entry.
+            row = public.get(str(event.values.get("entry", "")))
+            if row is not None and row.ended_on is None:
+                row.is_indexable = indexable.get(row.entry, False) and row.display != Display.UNLISTED
+                row.changed_revision = batch.revision
+        else:
             batch.append(event.kind, **event.values)
 
 

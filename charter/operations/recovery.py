@@ -21,6 +21,7 @@ from charter.models.log import LogBatch, LogEvent
 from charter.models.registry import PublicEntry
 from charter.models.signature import Signature
 from charter.models.staff import StaffSession
+from charter.operations.corrections import take_effect
 from charter.operations.erasing import destroy, move_to_erased
 from charter.operations.kept_lines import bring_over, entry_of
 from charter.operations.public_side import (
@@ -40,6 +41,7 @@ from charter.operations.steps import (
     end_by_signatory,
     expire,
     new_link,
+    personal_link,
     queue_message,
     take_back,
 )
@@ -211,6 +213,11 @@ def _correct(again: _Replay, values: Mapping[str, object]) -> None:
         return
     if signature is None or row is None or row.ended_on is not None:
         return
+    for event in db.session.scalars(
+        select(LogEvent).where(LogEvent.signature_id == signature.id, LogEvent.kind == "correct")
+    ):
+        # Approved before the backup was made, and surely in the line that is lost.
+        take_effect(signature, event.values, personal_link(signature.id), now=again.now)
     fresh, line = build_entry(signature, number=row.number, rev=_next_rev(values))
     replace_entry(row, fresh, changes=again.changes)
     _queue_correction(signature, line, rev=row.rev, at=again.at)
@@ -270,6 +277,9 @@ def _erase(again: _Replay, values: Mapping[str, object]) -> None:
         cancel_log_events(signature, *RULES, LEAVING)
         if may(State(signature.state), Move.ERASE):
             move_to_erased(signature, now=again.at)
+        elif signature.state == State.ERASED:
+            # Its last mail waits in the backup, with the address.
+            destroy([signature], keeps_door=False)
     _end(again, values, by="signatory")
 
 
@@ -364,7 +374,11 @@ def append_corrections(*, now: datetime) -> int:
     """Commits to the lines that `replay` made afresh, at most MOST_CORRECTIONS at once; returns how many."""
     lock("publisher", "one")
     events = db.session.scalars(
-        select(LogEvent).where(LogEvent.kind == "correct").order_by(LogEvent.id).limit(MOST_CORRECTIONS)
+        select(LogEvent)
+        # What a signatory asked for before the backup waits for its batch; these commit to a line that is there.
+        .where(LogEvent.kind == "correct", LogEvent.values["commit"].as_string().is_not(None))
+        .order_by(LogEvent.id)
+        .limit(MOST_CORRECTIONS)
     ).all()
     if not events:
         return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from charter.domain.errors import (
     DecidedMeanwhileError,
@@ -20,8 +20,9 @@ from charter.models.base import db
 from charter.models.decision import Decision
 from charter.models.log import LogEvent
 from charter.models.outbox import Message
-from charter.models.signature import Clarification, Link, Signature
+from charter.models.signature import Clarification, Signature
 from charter.models.staff import StaffAccount
+from charter.operations.holding import let_through
 from charter.operations.steps import add_audit, add_event, personal_link, queue_message, take_back
 from charter.operations.unit import operation
 
@@ -135,20 +136,7 @@ def release(signature_id: int, *, staff_id: int, confirm_link_days: int, now: da
     signature = db.session.get(Signature, signature_id, with_for_update=True)
     if signature is None or not signature.held or signature.state != State.SUBMITTED:
         raise NotFoundError
-    before = signature.move(Move.RELEASE)
-    signature.held = False
-    db.session.execute(
-        update(Message)
-        .where(Message.signature_id == signature_id, Message.on_hold)
-        .values(on_hold=False, created_at=now, due_at=now)
-    )
-    db.session.execute(
-        update(Link)
-        .where(Link.signature_id == signature_id, Link.purpose == "confirm")
-        .values(expires_at=now + timedelta(days=confirm_link_days))
-    )
-    add_event(signature, Move.RELEASE, before=before, actor=Actor.CENTRE, now=now, staff_id=staff_id)
-    add_audit("release", staff_id=staff_id, subject="signature", subject_id=signature_id, now=now)
+    let_through([signature], staff_id=staff_id, confirm_link_days=confirm_link_days, now=now)
 
 
 def _queue_log(kind: str, signature: Signature, decision: Decision, values: dict[str, object]) -> None:

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import cast
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Engine, Integer, Table, bindparam, select
+from sqlalchemy import Engine, Table, select
 
 from charter.domain import token as tokens
 from charter.domain.calendar import due_on, local_date
@@ -20,13 +20,14 @@ from charter.models.base import db
 from charter.models.edition import ConsentText
 from charter.models.log import LogEvent
 from charter.models.signature import Clarification, Signature, SignatureConsent
-from charter.operations.erasing import leave
+from charter.operations.erasing import withdraw_at_once
+from charter.operations.limits import Limits, Origin, look_back, needs_work, reason_to_hold, spend, trace_of
+from charter.operations.mailboxes import note_confirmed
 from charter.operations.proving import Outcome, Proof, Result, check_proof, get_signature, prove_act
 from charter.operations.steps import (
     Details,
     add_event,
     apply_details,
-    end_by_signatory,
     event_of,
     expire,
     find_link,
@@ -61,6 +62,10 @@ class NewSignature:
     consents: tuple[GivenConsent, ...]
 
 
+_NOWHERE = Origin()
+_UNLIMITED = Limits()
+
+
 @operation
 def sign(
     new: NewSignature,
@@ -71,33 +76,39 @@ def sign(
     confirm_link_days: int,
     people_per_mailbox: int,
     now: datetime,
-) -> None:
-    """Stores a signature that waits for its confirmation, with event, consents and one message of kind `signing`.
+    origin: Origin = _NOWHERE,
+    limits: Limits = _UNLIMITED,
+) -> bool:
+    """Stores a signature that waits for its confirmation: event, consents, trace and one message of kind `signing`.
 
     The same statements run and the same kinds of rows appear whether or not the person signed before; the worker
     decides at delivery which mail the message becomes, so that no answer and no timing tells who is in the registry.
-    Beyond `people_per_mailbox` people the signature is held for a human, with the same outcome for the caller.
+    Beyond `people_per_mailbox` people, beyond a limit, or where the form was not filled in as people do it, the
+    signature is held for a human, with the same outcome for the caller.
+    False: so many sign that the form has to come back with a proof of work; nothing is stored.
     Raises FieldRefusedError for a region or affiliation that cannot be chosen.
     """
     lock("mailbox", new.email.mailbox)
     resolved = resolve_details(new.details)
     name_key = same_name_key(new.details.full_name)
-    people = set(
-        db.session.connection().scalars(
-            _PEOPLE,
-            {
-                "mailbox": new.email.mailbox,
-                "waiting_since": now - timedelta(days=confirm_link_days),
-                "most": people_per_mailbox + 1,
-            },
-        )
+    seen = look_back(
+        new.email.mailbox,
+        name_key,
+        origin=origin,
+        limits=limits,
+        waiting_since=now - timedelta(days=confirm_link_days),
+        now=now,
     )
-    held = name_key not in people and len(people) >= people_per_mailbox
+    if needs_work(seen, origin, limits):
+        return False
+    work = spend(origin.work)
+    held_because = reason_to_hold(seen, origin=origin, work=work, limits=limits, people_per_mailbox=people_per_mailbox)
     signature = Signature(
         entry=secrets.token_hex(16),
         state=State.SUBMITTED,
         version=1,
-        held=held,
+        held=held_because is not None,
+        held_because=held_because,
         email=new.email.address,
         mailbox=new.email.mailbox,
         language=new.language,
@@ -125,24 +136,13 @@ def sign(
     insert_now(event_of(signature, Move.SIGN, before=None, actor=Actor.SIGNATORY, now=now))
     link = new_link(signature, "confirm", key=key, now=now, lifetime=timedelta(days=confirm_link_days))
     message = message_to("signing", signature, link=link, now=now)
-    message.on_hold = held
+    message.on_hold = held_because is not None
     insert_now(message)
+    insert_now(trace_of(signature.id, origin, work=work, now=now))
+    return True
 
 
 _CONSENTS = cast("Table", SignatureConsent.__table__).insert()
-
-#: The people who use a mailbox. Built once: putting it together takes longer than asking it.
-_PEOPLE = (
-    select(Signature.name_key)
-    .where(
-        Signature.mailbox == bindparam("mailbox"),
-        Signature.state.in_(LIVE),
-        ~Signature.held,
-        (Signature.state != State.SUBMITTED) | (Signature.submitted_at > bindparam("waiting_since")),
-    )
-    .distinct()
-    .limit(bindparam("most", type_=Integer))
-)
 
 #: Digests of the texts that each database is known to hold. Its rows are append-only: once there, always there.
 _kept_texts: WeakKeyDictionary[Engine, set[str]] = WeakKeyDictionary()
@@ -226,7 +226,7 @@ def confirm(
     before = signature.move(Move.CONFIRM)
     signature.confirmed_at = now
     signature.due_on = due_on(now, working_days=answer_due_working_days, holidays=holidays)
-    signature.application_line = _application_line(signature, now=now)
+    signature.application_line = application_line(signature, now=now)
     add_event(signature, Move.CONFIRM, before=before, actor=Actor.SIGNATORY, now=now)
     db.session.add(
         LogEvent(
@@ -242,6 +242,7 @@ def confirm(
     )
     personal = new_link(signature, "personal", key=key, now=now, lifetime=None)
     queue_message("confirmed", signature, link=personal, now=now, values={"due_on": signature.due_on.isoformat()})
+    note_confirmed(signature.mailbox, signature.name_key, key=key, now=now)
     return Result(Outcome.DONE, personal_token=tokens.token(key, "personal", personal.uid))
 
 
@@ -284,8 +285,12 @@ def answer(signature_id: int, text: str, *, now: datetime) -> None:
 
 
 @operation
-def withdraw(signature_id: int, *, proof: Proof, key: bytes, code_tries: int, now: datetime) -> Result:
+def withdraw(
+    signature_id: int, *, proof: Proof, key: bytes, code_tries: int, now: datetime, reason: str | None = None
+) -> Result:
     """Ends a signature at the signatory's word; the registry follows with the next batch.
+
+    reason: why, by a code of domain/reasons.WITHDRAWALS, if they care to say; for the Centre's figures only.
 
     Effects when done: queued publication and unsent decisions cancelled, the application line and its salt destroyed,
     a `withdraw` leaf queued (only if a `confirm` leaf exists or is queued), message `withdrawn`; once that has left,
@@ -297,17 +302,12 @@ def withdraw(signature_id: int, *, proof: Proof, key: bytes, code_tries: int, no
     refused = prove_act(signature, proof, key=key, code_tries=code_tries, now=now)
     if refused is not None:
         return refused
-    before = end_by_signatory(signature, now=now)
-    if before is not State.SUBMITTED:
-        db.session.add(
-            LogEvent(kind="withdraw", signature_id=signature.id, values={"entry": signature.entry}, effective_at=now)
-        )
-    queue_message("withdrawn", signature, link=None, now=now)
-    leave(signature, now=now)
+    withdraw_at_once(signature, now=now, reason=reason)
     return Result(Outcome.DONE)
 
 
-def _application_line(signature: Signature, *, now: datetime) -> bytes:
+def application_line(signature: Signature, *, now: datetime) -> bytes:
+    """The record line of an application (rev 0, LOG §1) with a fresh salt, for the applicant alone."""
     slug, name = get_affiliation(signature)
     return encode_record(
         entry=signature.entry,

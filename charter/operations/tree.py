@@ -3,75 +3,93 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, update
 
 from charter.models import nodes
 from charter.models.base import db
-from charter.models.log import LogBatch, LogCheckpoint, LogLeaf, LogNode, LogPlace, has_tree, key_place
-from charter.operations.bulk import insert_columns, upsert_columns
-from charter.operations.unit import insert_if_absent, lock, operation
+from charter.models.log import PLACED, LogBatch, LogCheckpoint, LogLeaf, LogNode, LogPlace, has_tree, key_place
+from charter.models.places import placed_to
+from charter.operations.bulk import Writes
+from charter.operations.unit import lock, operation
 from charter.tlog import tree
 from charter.tlog.note import Checkpoint
 from charter.tlog.signer import Signer
 
 #: Leaves of the past whose nodes are made in one transaction: a fraction of a second.
 LEAVES_AT_ONCE = 5000
+#: Leaves whose places are noted in one transaction: as many as a few batches have.
+PLACES_AT_ONCE = 5000
 
 
 class ForkError(Exception):
     """The tree does not extend what was signed last: signing it would show two histories under one name (LOG §3)."""
 
 
-def append_nodes(first_index: int, hashes: Sequence[bytes], leaves: Sequence[Mapping[str, Any]]) -> bytes | None:
-    """The nodes that leaves with these hashes complete, and the places of the leaves, which are given as objects.
+@dataclass(frozen=True)
+class Grown:
+    """What a batch makes of the tree. first_index: its size before. before, root: its roots before and after."""
 
-    Returns the root of the tree that they end.
+    first_index: int
+    before: bytes
+    root: bytes
+
+
+def append_nodes(
+    first_index: int, hashes: Sequence[bytes], leaves: Sequence[Mapping[str, Any]], writes: Writes
+) -> Grown | None:
+    """The nodes that leaves with these hashes complete, gathered; the leaves, which are new, are given as objects.
 
     A step of whoever appends the leaves. While nodes of earlier leaves are missing it does nothing and returns None:
     `build_past` will come to these. Reads one node of each level at most, so the size of the log costs nothing.
+    Where the leaves of entries stand is left to `note_places`, except for the few that change it.
     """
     connection = db.session.connection()
     if not hashes or not has_tree(connection):
         return None
-    built = nodes.built_to(connection)
-    # Of a last single leaf no node shows that it is there.
-    if first_index - built > 1:
+    grown = _grow(first_index, hashes, writes)
+    if grown is not None:
+        # What stands before was noted by whoever appended it. Of a last single leaf no node shows who that was.
+        first = first_index - first_index % 2
+        writes.insert(LogPlace, {"entry": [PLACED], "record_index": [first]}, merge="keep")
+        changing = {"correct", "key"}
+        _gather_places(
+            [(index, one) for index, one in enumerate(leaves, start=first_index) if one["kind"] in changing], writes
+        )
+    return grown
+
+
+def _grow(first_index: int, hashes: Sequence[bytes], writes: Writes) -> Grown | None:
+    found = nodes.read(db.session.connection(), tree.subtrees(0, first_index))
+    try:
+        before = tree.root(first_index, nodes.fetch_from(found))
+    except KeyError:
         return None
-    found = nodes.read(connection, tree.subtrees(0, first_index))
-    new = list(tree.append(first_index, hashes, nodes.fetch_from(found)))
-    found |= {(level, index): one for level, index, one in new}
-    stored = [one for one in new if one[0] > 0]
-    insert_columns(
-        LogNode,
-        {
-            "level": [level for level, _, _ in stored],
-            "index": [index for _, index, _ in stored],
-            "hash": [one for _, _, one in stored],
-        },
-    )
-    lone: Sequence[Mapping[str, Any]] = ()
-    if built < first_index:
-        # An older release may have appended it, which notes no place.
-        lone = (json.loads(connection.execute(_LEAF, {"index": built}).scalar_one()),)
-    _note_places(first_index - len(lone), [*lone, *leaves])
-    return tree.root(first_index + len(hashes), nodes.fetch_from(found))
+    end = first_index + len(hashes)
+    # Leaves come first, and stand elsewhere.
+    new = list(islice(tree.append(first_index, hashes, nodes.fetch_from(found)), len(hashes), None))
+    if new:
+        levels, indices, kept = zip(*new, strict=True)
+        writes.insert(LogNode, {"level": levels, "index": indices, "hash": kept})
+        found |= zip(zip(levels, indices, strict=True), kept, strict=True)
+    found[0, end - 1] = hashes[-1]
+    return Grown(first_index, before, tree.root(end, nodes.fetch_from(found)))
 
 
-_LEAF = select(LogLeaf.data).where(LogLeaf.index == bindparam("index"))
 #: kind of leaf → the column that says where it stands.
 _PLACES = {"confirm": "confirm_index", "publish": "record_index", "correct": "record_index"}
 #: The same for what a `key` leaf does.
 _KEY_PLACES = {"add": "confirm_index", "retire": "record_index"}
 
 
-def _note_places(first_index: int, leaves: Sequence[Mapping[str, Any]]) -> None:
+def _gather_places(leaves: Iterable[tuple[int, Mapping[str, Any]]], writes: Writes) -> None:
     found: dict[str, dict[str, int]] = {}
-    for index, leaf in enumerate(leaves, start=first_index):
+    for index, leaf in leaves:
         if leaf["kind"] == "key":
             found.setdefault(key_place(leaf["vkey"]), {})[_KEY_PLACES[leaf["action"]]] = index
         elif leaf["kind"] in _PLACES:
@@ -79,7 +97,38 @@ def _note_places(first_index: int, leaves: Sequence[Mapping[str, Any]]) -> None:
     # In one order: on SQLite neighbours stand on one page. Of a column that a leaf says nothing of the value stays.
     entries = sorted(found)
     places = {name: [found[entry].get(name) for entry in entries] for name in ("confirm_index", "record_index")}
-    upsert_columns(LogPlace, "entry", {"entry": entries, **places})
+    writes.insert(LogPlace, {"entry": entries, **places}, merge="highest")
+
+
+@operation
+def note_places(*, most: int = PLACES_AT_ONCE) -> bool:
+    """Notes where the leaves of entries stand, of at most so many leaves; returns whether there are more.
+
+    Not by the batch that appends them: each entry stands somewhere else in that table, and whoever waits for the batch
+    would wait for as many pages. Until then `models/places.py` finds these few leaves by themselves.
+    """
+    lock("publisher", "one")
+    connection = db.session.connection()
+    if not has_tree(connection):
+        return False
+    first, size = placed_to(connection), _size()
+    if first is None or first >= size:
+        return False
+    rows = connection.execute(_LEAVES, {"first": first, "end": first + most})
+    writes = Writes()
+    _gather_places([(index, json.loads(data)) for index, data in rows], writes)
+    writes.write()
+    end = min(size, first + most)
+    connection.execute(_PLACED_TO, {"placed": end})
+    return end < size
+
+
+_LEAVES = (
+    select(LogLeaf.index, LogLeaf.data)
+    .where(LogLeaf.index >= bindparam("first"), LogLeaf.index < bindparam("end"))
+    .order_by(LogLeaf.index)
+)
+_PLACED_TO = update(LogPlace).where(LogPlace.entry == PLACED).values(record_index=bindparam("placed"))
 
 
 @operation
@@ -104,23 +153,38 @@ def build_past(*, most: int = LEAVES_AT_ONCE) -> bool:
             .where(LogLeaf.index >= built, LogLeaf.index < end)
             .order_by(LogLeaf.index)
         ).all()
-        append_nodes(built, [bytes(row.hash) for row in rows], [json.loads(row.data) for row in rows])
+        writes = Writes()
+        _grow(built, [bytes(row.hash) for row in rows], writes)
+        _gather_places(enumerate([json.loads(row.data) for row in rows], start=built), writes)
+        writes.write()
     return end < size
 
 
 def add_checkpoint(
-    size: int, root: bytes, signer: Signer, *, at: datetime, after: Checkpoint | None, without: Collection[str] = ()
+    size: int,
+    root: bytes,
+    signer: Signer,
+    *,
+    at: datetime,
+    after: Checkpoint | None,
+    grown: Grown | None = None,
+    writes: Writes | None = None,
+    without: Collection[str] = (),
 ) -> None:
     """Signs the tree of `size` leaves, which has this root. A step.
 
-    after: what was signed last, as the guard knows it. without: vkeys that this very tree retires. Raises ForkError.
+    after: what was signed last, as the guard knows it. grown, writes: what the batch that signs makes of the tree, and
+    what it has gathered, which is written with it. without: vkeys that this very tree retires. Raises ForkError.
     """
-    if after is not None:
+    writes = Writes() if writes is None else writes
+    if after is not None and (grown is None or (grown.first_index, grown.before) != (after.size, after.root)):
+        writes.write()
         _check_extends(after, size)
     keys = [one for one in signer.keys if one[0].text not in without]
     if size and keys:
         text = replace(signer, keys=keys).sign(size, root)
-        insert_if_absent(LogCheckpoint, [{"size": size, "root": root, "at": at, "note": text}])
+        writes.insert(LogCheckpoint, {"size": [size], "root": [root], "at": [at], "note": [text]}, merge="keep")
+    writes.write()
 
 
 def _check_extends(after: Checkpoint, size: int) -> None:

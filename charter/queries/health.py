@@ -9,8 +9,10 @@ from typing import Any
 
 from sqlalchemy import Select, case, func, literal_column, select, text
 
+from charter.domain.mail import MOST_FAILURES, WAY_OUT
 from charter.domain.signature import State
 from charter.models.base import db
+from charter.models.limits import MailboxTally
 from charter.models.log import LogBatch, LogEvent
 from charter.models.outbox import Message
 from charter.models.signature import Signature
@@ -34,13 +36,15 @@ _IS_HELD = text("signature.held AND signature.state = 'submitted'")
 class Readiness:
     """What `/readyz` needs to know. Every instant is None where nothing of the kind is there.
 
-    database_at: the database's own clock, None where it is this machine's (SQLite).
+    database_at: the database's own clock, None where it is this machine's (SQLite). is_mail_resting: so much failed in
+    a row that only one mail is tried from time to time.
     """
 
     oldest_due_mail_at: datetime | None
     oldest_due_event_at: datetime | None
     has_published: bool
     database_at: datetime | None
+    is_mail_resting: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class Health:
 
 
 def readiness(*, now: datetime) -> Readiness:
-    """Four indexed rows. Raises SQLAlchemyError if the database cannot be asked."""
+    """Five indexed rows. Raises SQLAlchemyError if the database cannot be asked."""
     database_at = None
     if db.session.get_bind().dialect.name == "postgresql":
         db.session.execute(text(f"SET LOCAL statement_timeout = {LONGEST_MS}"))
@@ -77,6 +81,7 @@ def readiness(*, now: datetime) -> Readiness:
         oldest_due_event_at=_if_due(db.session.scalar(_first_event()), now=now),
         has_published=db.session.scalar(select(LogBatch.revision).limit(1)) is not None,
         database_at=database_at,
+        is_mail_resting=db.session.scalar(_resting_mail()) is not None,
     )
 
 
@@ -118,6 +123,10 @@ def _if_due(at: datetime | None, *, now: datetime) -> datetime | None:
 
 def _first_due_mail() -> Question:
     return select(Message.due_at).where(_MESSAGE_WAITS).order_by(Message.due_at).limit(1)
+
+
+def _resting_mail() -> Question:
+    return select(MailboxTally.digest).where(MailboxTally.digest == WAY_OUT, MailboxTally.bounce_count >= MOST_FAILURES)
 
 
 def _first_event() -> Question:

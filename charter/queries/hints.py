@@ -193,14 +193,15 @@ def _bursts(subject: Subject) -> list[Hint]:
         counts["burst-affiliation"] = select(Signature.id).where(
             Signature.id.in_(together), same == subject.affiliation
         )
-    found = []
-    for code, query in counts.items():
-        if code == "burst-network" and trace.network is None:
-            continue
-        count = db.session.scalar(select(func.count()).select_from(query.limit(MOST_COUNTED).subquery())) or 0
-        if count >= LEAST_BURST[code]:
-            found.append(Hint(code, count=count))
-    return found
+    row = db.session.execute(
+        select(
+            *(
+                select(func.count()).select_from(query.limit(MOST_COUNTED).subquery()).scalar_subquery().label(code)
+                for code, query in counts.items()
+            )
+        )
+    ).one()
+    return [Hint(code, count=count) for code, count in row._mapping.items() if count >= LEAST_BURST[code]]
 
 
 # ── the queue ────────────────────────────────────────────────────────────────────────────────────────────────────────

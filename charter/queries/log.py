@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select
 
 from charter.domain.moments import LONGEST_UNDO
-from charter.models import nodes
+from charter.models import nodes, places
 from charter.models.base import db
 from charter.models.log import LogBatch, LogCheckpoint, LogEvent, LogLeaf, has_tree
 from charter.models.moments import has_come
@@ -23,7 +23,9 @@ _BATCHES = select(LogBatch.revision, LogBatch.tree_size, LogBatch.at)
 def has_urgent(*, now: datetime) -> bool:
     """Whether somebody waits to leave the registry."""
     is_due = has_come(LogEvent.effective_at, now=now, longest=LONGEST_UNDO)
-    query = select(LogEvent.id).where(LogEvent.kind.in_(URGENT), is_due).limit(1)
+    # Who shuts out search engines does not wait either.
+    is_urgent = or_(LogEvent.kind.in_(URGENT), (LogEvent.kind == "refresh") & LogEvent.signature_id.is_(None))
+    query = select(LogEvent.id).where(is_urgent, is_due).limit(1)
     return db.session.scalar(query) is not None
 
 
@@ -61,6 +63,15 @@ def lacks_nodes() -> bool:
     """Whether leaves stand in the log that the tree does not cover yet: from before an upgrade, or a restore."""
     connection = db.session.connection()
     return has_tree(connection) and _size(connection) - nodes.built_to(connection) > 1
+
+
+def lacks_places() -> bool:
+    """Whether leaves stand in the log whose places are not noted: of a batch after which the worker was stopped."""
+    connection = db.session.connection()
+    if not has_tree(connection):
+        return False
+    placed = places.placed_to(connection)
+    return placed is not None and placed < _size(connection)
 
 
 def is_unsigned() -> bool:

@@ -7,7 +7,9 @@ from datetime import datetime
 
 from sqlalchemy import case, func, or_, select
 
+from charter.domain.mail import MOST_FAILURES, WAY_OUT, hour_of
 from charter.models.base import db
+from charter.models.limits import MailboxTally, MailHour
 from charter.models.outbox import Message
 
 PAGE_SIZE = 50
@@ -38,6 +40,18 @@ class MailHealth:
     waiting: int
     oldest_due_at: datetime | None
     last_error: str | None = None
+
+
+@dataclass(frozen=True)
+class MailFlow:
+    """sent: mails handed over since the hour began; budget: as many as may be, 0 for any number.
+
+    rests_since: too much failed in a row, so only one mail is tried from time to time.
+    """
+
+    sent: int
+    budget: int
+    rests_since: datetime | None
 
 
 def failed_mail() -> list[FailedMail]:
@@ -80,3 +94,14 @@ def mail_health(*, now: datetime) -> MailHealth:
         )
     ).one()
     return MailHealth(count, oldest, last_error)
+
+
+def mail_flow(*, budget: int, now: datetime) -> MailFlow:
+    """Two rows by their keys."""
+    sent = db.session.scalar(select(MailHour.sent_count).where(MailHour.hour_at == hour_of(now)))
+    rests_since = db.session.scalar(
+        select(MailboxTally.bounced_at).where(
+            MailboxTally.digest == WAY_OUT, MailboxTally.bounce_count >= MOST_FAILURES
+        )
+    )
+    return MailFlow(sent or 0, budget, rests_since)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
-from charter.models import nodes
+from charter.models import nodes, places
 from charter.models.base import db
 from charter.models.log import LogLeaf, LogPlace
 from charter.models.registry import PublicEntry
@@ -44,14 +44,16 @@ class Papers:
 
 _RECORD = (
     select(PublicEntry.line, LogPlace.record_index.label("place"), LogLeaf.data)
-    .join(LogPlace, LogPlace.entry == PublicEntry.entry)
-    .join(LogLeaf, LogLeaf.index == LogPlace.record_index)
+    .outerjoin(LogPlace, LogPlace.entry == PublicEntry.entry)
+    .outerjoin(LogLeaf, LogLeaf.index == LogPlace.record_index)
 )
 _APPLICATION = (
     select(Signature.application_line.label("line"), LogPlace.confirm_index.label("place"), LogLeaf.data)
-    .join(LogPlace, LogPlace.entry == Signature.entry)
-    .join(LogLeaf, LogLeaf.index == LogPlace.confirm_index)
+    .outerjoin(LogPlace, LogPlace.entry == Signature.entry)
+    .outerjoin(LogLeaf, LogLeaf.index == LogPlace.confirm_index)
 )
+#: What the first leaf of each says.
+_RECORD_KIND, _APPLICATION_KIND = "publish", "confirm"
 
 
 def receipt_of(entry: str, *, is_application: bool = False) -> Receipt | None:
@@ -66,9 +68,17 @@ def receipt_of(entry: str, *, is_application: bool = False) -> Receipt | None:
     connection = db.session.connection()
     of_entry = Signature.entry == entry if is_application else PublicEntry.entry == entry
     row = connection.execute((_APPLICATION if is_application else _RECORD).where(of_entry)).first()
-    if row is None or row.line is None or row.place >= served.size:
+    if row is None or row.line is None:
         return None
-    line, leaf, index = bytes(row.line), bytes(row.data), int(row.place)
+    standing: places.Standing | None
+    if row.place is None:
+        kind = _APPLICATION_KIND if is_application else _RECORD_KIND
+        standing = places.not_noted(connection, {entry}, kind=kind).get(entry)
+    else:
+        standing = places.Standing(row.place, bytes(row.data))
+    if standing is None or standing.at >= served.size:
+        return None
+    line, (index, leaf) = bytes(row.line), standing
     if json.loads(leaf)["commit"] != commitment(line):
         # A restored database has a new line before the leaf that commits to it.
         return None
@@ -95,9 +105,12 @@ def papers_of(entry: str) -> Papers:
     if row is None:
         return Papers("none", "none")
 
-    def of(has_line: bool, place: int | None) -> str:
+    def of(has_line: bool, place: int | None, kind: str) -> str:
         if not has_line:
             return "none"
+        if place is None:
+            standing = places.not_noted(db.session.connection(), {entry}, kind=kind).get(entry)
+            place = None if standing is None else standing.at
         return "ready" if place is not None and place < served.size else "coming"
 
-    return Papers(of(row.listed, row.record_index), of(row.applied, row.confirm_index))
+    return Papers(of(row.listed, row.record_index, _RECORD_KIND), of(row.applied, row.confirm_index, _APPLICATION_KIND))

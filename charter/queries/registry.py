@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
+from charter.domain.blocks import Span
 from charter.domain.scale import step_of
 from charter.domain.selection import Place
+from charter.domain.signature import Display
 from charter.models.affiliation import Region
 from charter.models.base import db
 from charter.models.edition import Edition, EditionText
@@ -133,6 +135,14 @@ class EditionView:
     is_current: bool
 
 
+@dataclass(frozen=True)
+class EntryPage:
+    """What the page of one entry shows. is_indexable: whether search engines may keep it, as its signatory chose."""
+
+    line: RegistryEntry
+    is_indexable: bool
+
+
 # Every public page asks this first: of the table, not of the model, and put together once.
 _BATCH = LogBatch.__table__.c
 _NEWEST = select(_BATCH.revision, _BATCH.at).order_by(_BATCH.revision.desc()).limit(1)
@@ -202,14 +212,38 @@ def page(
     )
 
 
-def find_entry(entry: str, language: str) -> RegistryEntry | None:
+def find_entry(entry: str, language: str) -> EntryPage | None:
     """One entry by its permanent address: one query."""
     row = db.session.execute(
         select(PublicEntry, Region)
         .join(Region, Region.code == PublicEntry.region_code)
         .where(PublicEntry.entry == entry)
     ).first()
-    return None if row is None else _line(row[0], _view(row[1], language))
+    if row is None:
+        return None
+    is_indexable = bool(row[0].is_indexable) and row[0].ended_on is None and row[0].display != Display.UNLISTED
+    return EntryPage(_line(row[0], _view(row[1], language)), is_indexable)
+
+
+def indexable(numbers: Span) -> list[str]:
+    """The entries among these numbers whose pages search engines may keep: one range of the primary key."""
+    return list(
+        db.session.scalars(
+            select(PublicEntry.entry)
+            .where(
+                PublicEntry.number.between(numbers.first, numbers.last),
+                PublicEntry.is_indexable.is_(True),
+                PublicEntry.ended_on.is_(None),
+                PublicEntry.display != Display.UNLISTED,
+            )
+            .order_by(PublicEntry.number)
+        )
+    )
+
+
+def highest_number() -> int:
+    """The newest entry's number by one indexed row; 0 before the first."""
+    return db.session.scalar(select(func.max(PublicEntry.number))) or 0
 
 
 def find_edition(slug: str | None, language: str) -> EditionView | None:

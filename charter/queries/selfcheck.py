@@ -6,14 +6,14 @@ Each reads one snapshot, so that a batch in between disturbs none. A finding nam
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from charter.models import nodes
+from charter.models import nodes, places
 from charter.models.affiliation import Region
 from charter.models.base import db
 from charter.models.figures import AnswerCount, DueCount, LogTotal, WaitingApplication, is_migrated
@@ -49,11 +49,16 @@ class Seen:
 
 
 def is_possible() -> bool:
-    """Whether the tree covers every leaf, and no restore is under way: before, nothing can be compared."""
+    """Whether tree and places cover the leaves, and no restore is under way: before, nothing can be compared."""
     connection = db.session.connection()
     if schema.is_being_restored(connection):
         return False
-    return has_tree(connection) and trees.size(connection) - nodes.built_to(connection) <= 1
+    if not has_tree(connection):
+        return False
+    size = trees.size(connection)
+    placed = places.placed_to(connection)
+    is_placed = placed is None or size - placed <= places.MOST_LEAVES
+    return is_placed and size - nodes.built_to(connection) <= 1
 
 
 def look(walk: str, position: int, *, most: int | None = None) -> Seen:
@@ -70,12 +75,13 @@ def _entries(position: int, most: int | None) -> Seen:
     query = select(PublicEntry.__table__).where(PublicEntry.number > position)
     rows = db.session.execute(query.order_by(PublicEntry.number).limit(limit)).all()
     live = [row.entry for row in rows if row.ended_on is None]
-    places = db.session.execute(
+    noted = db.session.execute(
         select(LogPlace.entry, LogPlace.record_index, LogLeaf.data)
         .join(LogLeaf, LogLeaf.index == LogPlace.record_index)
         .where(LogPlace.entry.in_(live))
     )
-    committed = {row.entry: bytes(row.data) for row in places}
+    found = {row.entry: places.Standing(row.record_index, bytes(row.data)) for row in noted}
+    committed = _newest(found, live, kind="publish")
     before, findings = position, []
     for row in rows:
         code = _wrong_entry(row, committed.get(row.entry))
@@ -83,6 +89,12 @@ def _entries(position: int, most: int | None) -> Seen:
             findings.append(Finding("entries", before, code, f"entry number {row.number}"))
         before = row.number
     return Seen(tuple(findings), before if len(rows) == limit else None)
+
+
+def _newest(noted: Mapping[str, places.Standing], entries: Sequence[str], *, kind: str) -> dict[str, bytes]:
+    """The leaves of these entries by what is noted, or by what no step has noted yet, if it stands further on."""
+    rest = places.not_noted(db.session.connection(), entries, kind=kind)
+    return {entry: max(one[entry] for one in (noted, rest) if entry in one).data for entry in {*noted, *rest}}
 
 
 def _wrong_entry(row: Any, data: bytes | None) -> str | None:
@@ -247,17 +259,19 @@ def _waiting(position: int, most: int | None) -> Seen:
     limit = most or ENTRIES_AT_ONCE
     table = WaitingApplication
     rows = db.session.execute(
-        select(table.entry, table.due_on, LogLeaf.data)
+        select(table.entry, table.due_on, LogPlace.confirm_index, LogLeaf.data)
         .outerjoin(LogPlace, LogPlace.entry == table.entry)
         .outerjoin(LogLeaf, LogLeaf.index == LogPlace.confirm_index)
         .order_by(table.entry)
         .offset(position)
         .limit(limit)
     ).all()
+    noted = {row.entry: places.Standing(row.confirm_index, bytes(row.data)) for row in rows if row.data is not None}
+    leaves = _newest(noted, [row.entry for row in rows], kind="confirm")
     findings = [
         Finding("waiting", position + place, "due", f"application {row.entry}")
         for place, row in enumerate(rows)
-        if not _is_due(row.entry, row.due_on, bytes(row.data or b""))
+        if not _is_due(row.entry, row.due_on, leaves.get(row.entry, b""))
     ]
     return Seen(tuple(findings), position + limit if len(rows) == limit else None)
 

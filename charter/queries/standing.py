@@ -37,6 +37,11 @@ def newest_checkpoint(connection: Connection | None = None) -> Served | None:
     return _checkpoint(select(func.max(LogCheckpoint.size)).scalar_subquery(), connection)
 
 
+def checkpoint_of_size(size: int) -> Served | None:
+    """A former one, which may have been given away since. One statement."""
+    return _checkpoint(select(LogCheckpoint.size).where(LogCheckpoint.size == size).scalar_subquery(), None)
+
+
 def _standing(column: str) -> ScalarSelect[int]:
     return select(getattr(LogStanding, column)).where(LogStanding.id == THE_STANDING).scalar_subquery()
 

@@ -172,21 +172,21 @@ class Settings:
         120,
         "Forms sent from one network (an IPv4 address, an IPv6 /64) within an hour; more are set aside. 0: no limit.",
         least=0,
-        most=10_000,
+        most=2_000,
     )
     signings_per_domain_hour: int = _setting(
         120,
         "Forms sent with addresses of one mail domain within an hour; more are set aside. Large providers have no such"
         " limit. 0: no limit.",
         least=0,
-        most=10_000,
+        most=2_000,
     )
     signings_per_minute: int = _setting(
         600, "Forms sent within a minute by all together; more are set aside. 0: no limit.", least=0, most=5_000
     )
     proof_of_work_from: int = _setting(
         60,
-        "Forms sent within a minute by all together, from which on each needs a proof of work by the browser. 0: never.",
+        "Forms sent within a minute by all together, from which on every browser has to do a proof of work. 0: never.",
         least=0,
         most=5_000,
     )

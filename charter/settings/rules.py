@@ -38,6 +38,7 @@ def complete(values: dict[str, Any], sources: Mapping[str, str], problems: list[
     check("database_url", _checked_database_url)
     check("database_replica_url", _checked_database_url)
     check("mail_from", _checked_email)
+    check("bounce_address", _checked_email)
     check("smtp_host", _checked_host)
     check("bind_host", _checked_bind_host)
     check("metrics_host", _checked_bind_host)

@@ -6,6 +6,19 @@ import { examine, hex, readKey } from "./log-proof.js";
 // Milliseconds after which no cache holds a record or a receipt any more.
 const PATIENCE = 6000;
 
+// The files that a certificate of ours brings inside. Any other file is what it is.
+async function unpack(file) {
+  const whole = await file.arrayBuffer();
+  const text = new TextDecoder("latin1").decode(whole);
+  if (!text.startsWith("%PDF-")) return [whole];
+  const inside = text.matchAll(/<<\/Length (\d+)\/Type\/EmbeddedFile([^]*?)stream\r?\n/g);
+  return Promise.all(Array.from(inside, ({ 0: head, 1: length, 2: how, index }) => {
+    const start = index + head.length;
+    const { body } = new Response(whole.slice(start, start + Number(length)));
+    return new Response(how.includes("Flate") ? body.pipeThrough(new DecompressionStream("deflate")) : body).arrayBuffer();
+  })).catch(() => []);
+}
+
 // Repeats what has data-each, drops what has another data-if, and puts values in the place of {names}.
 function fill(part, values, shown) {
   for (const one of part.querySelectorAll("[data-each]")) {
@@ -76,8 +89,8 @@ function start(page) {
   async function take(given) {
     // A new pair, not the rest of the former one.
     if (given.length && record.value && receipt.value) record.value = receipt.value = "";
-    for (const file of given) {
-      const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(await file.arrayBuffer());
+    for (const one of (await Promise.all(Array.from(given, unpack))).flat()) {
+      const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(one);
       (text.startsWith("c2sp.org/") ? receipt : record).value = text;
     }
   }

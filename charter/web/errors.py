@@ -98,6 +98,8 @@ STATUSES: dict[type[domain.CharterError], int] = {
     domain.NotFoundError: 404,
     domain.MoveRefusedError: 422,
     domain.TooLateError: 422,
+    domain.TooOftenError: 429,
+    domain.SameReviewerError: 403,
     domain.DecidedMeanwhileError: 422,
     domain.FieldRefusedError: 422,
     domain.NotYoursError: 403,

@@ -80,14 +80,15 @@ def public_cache(keep_seconds: int = KEEP_SECONDS) -> str:
 
 
 def public_page(
-    *, names: bool = False, spoken: str = "", keep_seconds: int = KEEP_SECONDS
+    *, names: bool = False, is_asked: bool = False, spoken: str = "", keep_seconds: int = KEEP_SECONDS
 ) -> Callable[[Callable[P, Any]], Callable[P, Response]]:
     """A page that everybody sees alike: answers 304 after one indexed row, sets no cookie, may be cached.
 
     What it shows may depend on its address, `public_revision` and settings, and on nothing else in the request: a
     finished answer is kept and sent again (`web/memory.py`). Without a database it comes from there, or not at all.
 
-    names: whether it shows people's names, which search engines must not keep. spoken: for an answer that is the same
+    names: whether it shows people's names, which search engines must not keep. is_asked: whether that is asked of each
+    person: the view says so itself. spoken: for an answer that is the same
     in all languages, a word that stands in its entity tag instead; an address that has neither language nor this
     depends on what the browser asks for, and is not kept by us.
     """
@@ -114,7 +115,7 @@ def public_page(
                 response.headers["Cache-Control"] = cache
                 if not (spoken or g.get("is_language_addressed")):
                     response.vary.add("Accept-Language")
-            if names:
+            if names and not is_asked:
                 response.headers["X-Robots-Tag"] = "noindex"
             return response
 

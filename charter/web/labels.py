@@ -39,6 +39,12 @@ STATES = {
     "revoked": _l("Removed from the registry"),
     "erased": _l("Erased"),
 }
+CORRECTION_STATES = {
+    "pending": _lp("correction", "Under review"),
+    "approved": _lp("correction", "Approved"),
+    "declined": _lp("correction", "Declined"),
+    "cancelled": _lp("correction", "Taken back"),
+}
 MOVES = {
     "sign": _l("Application sent"),
     "confirm": _l("Confirmed by mail"),
@@ -54,6 +60,30 @@ MOVES = {
     "release": _l("Let through after being set aside"),
     "revoke": _l("Removed from the registry"),
     "erase": _l("Personal data erased"),
+    "show": _l("Display of the entry changed"),
+    "propose": _l("Correction asked for"),
+    "recall": _l("Correction taken back"),
+    "amend": _l("Correction approved"),
+    "keep": _l("Correction declined"),
+    "renew": _l("Personal link renewed"),
+    "readdress": _l("Address for mail changed"),
+    "object": _l("Objection made"),
+    "uphold": _l("Objection upheld"),
+    "reject": _l("Objection rejected"),
+    "reopen": _l("Application taken up again after an objection"),
+    "hand-over": _l("Data handed over"),
+}
+#: Why a signature was set aside before its confirmation, for staff.
+HELD_BECAUSE = {
+    "trap": _l("A field was filled in that no person sees"),
+    "start": _l("The form was not fetched from this service"),
+    "haste": _l("Filled in faster than people type"),
+    "proof": _l("Without the browser’s calculation while very many signed"),
+    "people": _l("More people than may sign with one address"),
+    "mailbox": _l("Many forms with the same address"),
+    "network": _l("Many forms from the same network"),
+    "domain": _l("Many forms with addresses of the same mail domain"),
+    "overall": _l("More forms at once than the service expects"),
 }
 ACTORS = {
     "signatory": _l("signatory"),
@@ -80,7 +110,36 @@ REASONS = {
     "region-unclear": _l("Please check the region where you observe."),
     "looks-duplicate": _l("Please tell us whether you have already signed, perhaps in another spelling."),
     "something-else": _l("We have a question; you will find it below."),
+    "name-not-shown": _l("We could not see that this is your name."),
+    "affiliation-not-shown": _l("We could not see that you observe for this party, organisation or mission."),
+    "another-person": _l("This would make the entry another person’s; whoever it is can sign for themselves."),
 }
+#: Why somebody withdrew, as they choose it; nobody but the Centre's figures is told.
+WITHDRAWAL_REASONS = {
+    "no-longer-observing": _l("I no longer observe elections"),
+    "name-public": _l("I do not want my name to be public"),
+    "mistake": _l("I signed by mistake"),
+    "sign-again": _l("I will sign again with other details"),
+    "disagree": _l("I no longer agree with the Charter"),
+    "other": _l("Another reason"),
+}
+#: What a letter asks for.
+LETTERS = {
+    "data": _l("All data held about the person"),
+    "correct": _l("A correction"),
+    "withdraw": _l("Withdrawal of the signature"),
+    "erase": _l("Erasure of all personal data"),
+    "object": _l("An objection to a decision"),
+}
+#: What is decided on an objection, and how it stands.
+VERDICTS = {"upheld": _l("Uphold the objection"), "rejected": _l("Reject the objection")}
+OBJECTIONS = {
+    "pending": _l("Not answered yet"),
+    "upheld": _l("Upheld"),
+    "rejected": _l("Rejected"),
+    "cancelled": _l("No longer of use"),
+}
+OBJECTED_TO = {"application": _l("The application was declined"), "correction": _l("The correction was declined")}
 MAIL_KINDS = {
     "signing": _l("Answer to a new signature"),
     "confirm-signature": _l("Request to confirm"),
@@ -91,6 +150,18 @@ MAIL_KINDS = {
     "declined": _l("Declined"),
     "withdrawn": _l("Withdrawn"),
     "code": _l("Six-digit code"),
+    "personal-link": _l("Personal link"),
+    "link-renewed": _l("New personal link"),
+    "address-old": _l("Change of address, to the old one"),
+    "address-new": _l("Change of address, to the new one"),
+    "address-changed": _l("Address changed"),
+    "reminder": _l("Reminder to confirm"),
+    "correction-approved": _l("Correction approved"),
+    "correction-declined": _l("Correction declined"),
+    "objection-received": _l("Objection received"),
+    "objection-upheld": _l("Objection upheld"),
+    "objection-rejected": _l("Objection rejected"),
+    "erased": _l("Personal data erased"),
 }
 
 
@@ -106,10 +177,16 @@ def jinja_globals() -> dict[str, Any]:
         "display_name": words(DISPLAYS),
         "affiliation_types": words(AFFILIATION_TYPES),
         "state_name": words(STATES),
+        "correction_state_name": words(CORRECTION_STATES),
         "move_name": words(MOVES),
         "actor_name": words(ACTORS),
+        "held_words": words(HELD_BECAUSE),
         "action_name": words(ACTIONS),
         "consent_name": words(CONSENTS),
         "reason_words": words(REASONS),
         "mail_kind_name": words(MAIL_KINDS),
+        "withdrawal_words": words(WITHDRAWAL_REASONS),
+        "letter_name": words(LETTERS),
+        "objection_state": words(OBJECTIONS),
+        "objected_to": words(OBJECTED_TO),
     }

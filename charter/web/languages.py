@@ -64,7 +64,7 @@ PARAMETERS: Final = (
     *("older", "newer", "after", "before"),
 )
 #: Rooms for one person: no search engine is told of their pages, but for the one where everybody begins.
-_PERSONAL = ("signing.", "my.")
+_PERSONAL = ("signing.", "my.", "links.")
 
 
 def _page_addresses() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How often the doors of the Centre may be tried: Flask-Limiter, counting in our own database.
+"""How often doors may be tried, most of them the Centre's: Flask-Limiter, counting in our own database.
 
 What is limited, and why so:
 
@@ -10,6 +10,8 @@ What is limited, and why so:
 - Passkeys: by network. An answer cannot be guessed; what is limited is the work of checking it. In place of a code of
   the app it counts as a code.
 - First account and invitations: by network.
+- Asking for the personal link, the one door of these that is everybody's: by network, before the address is looked at.
+  Generously, for whole mobile networks stand behind few addresses; what a mailbox is sent is limited elsewhere.
 
 A network is an IPv4 address or an IPv6 /64, which is what one household or office gets. Every try counts, also a right
 one, before anything is checked: tries that come at once cannot slip past. The table holds keyed digests only.
@@ -42,6 +44,7 @@ CODE_BY_ACCOUNT = "30 per hour"
 CODE_BY_NETWORK = "60 per 15 minutes"
 PASSKEY_BY_NETWORK = "40 per 15 minutes"
 LINK_BY_NETWORK = "20 per hour"
+ASKED_BY_NETWORK = "60 per 15 minutes"
 
 #: Beyond every limit. A flood stops costing writes here.
 _COUNTED_AT_MOST = 100
@@ -128,7 +131,7 @@ def _account() -> str:
         return str(known)
     typed = request.form.get("email", "")
     try:
-        return clean_email(typed).mailbox
+        return clean_email(typed).folded
     except EmailError:
         return typed.strip().casefold()[:320]
 
@@ -167,6 +170,8 @@ of_codes = _several(
 of_passkeys = _several("passkey", (PASSKEY_BY_NETWORK, by_network))
 #: For views behind a one-time link.
 of_links = _several("link", (LINK_BY_NETWORK, by_network))
+#: For the page where a signatory asks for the personal link.
+of_link_requests = _several("personal link", (ASKED_BY_NETWORK, by_network))
 
 
 def _say_when(response: Response) -> Response:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from flask import Blueprint, Flask, abort, current_app, g, render_template, url_for
+from flask import Blueprint, Flask, abort, current_app, g, make_response, render_template, url_for
 from werkzeug.wrappers import Response
 
 from charter.domain.scale import ranges_of
@@ -140,20 +140,26 @@ def affiliation(slug: str) -> str | Response:
 
 
 @blueprint.get("/<lang:lang>/registry/entries/<entry:entry>")
-@public_page(names=True)
-def entry(entry: str) -> str:
+@public_page(names=True, is_asked=True)
+def entry(entry: str) -> Response:
     """One entry at its permanent address; an ended one keeps its number and dates."""
-    line = registry.find_entry(entry, current_language())
-    if line is None:
+    found = registry.find_entry(entry, current_language())
+    if found is None:
         abort(404)
-    return render_template(
+    line = found.line
+    page = render_template(
         "registry/entry.html",
         line=line,
         affiliation=lists.affiliations().get(line.affiliation or ""),
         permanent_url=current_app.config["CHARTER"].public_url + url_for("registry.entry", entry=entry),
         log_state=lists.log_state(),
         as_of=g.as_of,
+        is_indexable=found.is_indexable,
     )
+    response = make_response(page)
+    if not found.is_indexable:
+        response.headers["X-Robots-Tag"] = "noindex"
+    return response
 
 
 def init_app(app: Flask) -> None:

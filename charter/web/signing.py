@@ -24,7 +24,7 @@ from charter.queries import registry
 from charter.queries import signing as queries
 from charter.queries.registry import RegionView
 from charter.settings import Settings
-from charter.web import errors
+from charter.web import errors, origin, proof_of_work
 from charter.web.forms.signing import CodeForm, DetailsForm, SignForm
 from charter.web.headers import forget_cookie, get_cookie, set_cookie
 from charter.web.kept import as_published, last_known
@@ -90,15 +90,28 @@ def sign() -> BaseResponse | str | tuple[str, int]:
     offer_choices(form)
     texts = compose_consents()
     status = 200
+    is_proof_asked = origin.is_proof_asked()
     if request.method == "POST" and not is_switch() and "preview" not in request.form:
         if form.validate():
             try:
-                return _store(form, texts)
+                answer = _store(form, texts)
             except FieldRefusedError as error:
                 _refuse(form, error)
-        status = 422
+                status = 422
+            else:
+                if answer is not None:
+                    return answer
+                is_proof_asked = True
+        else:
+            status = 422
+    origin.keep_start(form, settings=config(), now=clock.now())
     page = render_template(
-        "signing/sign.html", form=form, consents=texts, edition=get_edition(), is_preview="preview" in request.form
+        "signing/sign.html",
+        form=form,
+        consents=texts,
+        edition=get_edition(),
+        is_preview="preview" in request.form,
+        challenge=_challenge() if is_proof_asked else None,
     )
     return page, status
 
@@ -115,17 +128,24 @@ def keep_typed(error: SQLAlchemyError) -> BaseResponse:
         return response
     form = SignForm()
     form.offer(regions, affiliations)
+    origin.keep_start(form, settings=config(), now=clock.now())
     page = render_template(
         "signing/sign.html", form=form, consents=compose_consents(), edition=edition, is_unavailable=True
     )
     return errors.unavailable(page)
 
 
-def _store(form: SignForm, texts: dict[str, str]) -> BaseResponse:
+def _challenge() -> str:
+    return proof_of_work.make_challenge(key(), tries=config().proof_of_work_tries, now=clock.now())
+
+
+def _store(form: SignForm, texts: dict[str, str]) -> BaseResponse | None:
+    """None where the form has to come back with a proof of work."""
     settings = config()
     edition = get_edition()
+    now = clock.now()
     browser = get_cookie(SIGNER_COOKIE) or secrets.token_urlsafe(32)
-    signing.sign(
+    is_stored = signing.sign(
         NewSignature(
             details=form.to_details(),
             email=form.address,
@@ -138,8 +158,12 @@ def _store(form: SignForm, texts: dict[str, str]) -> BaseResponse:
         browser_digest=hashlib.sha256(browser.encode("utf-8", "surrogatepass")).digest(),
         confirm_link_days=settings.confirm_link_days,
         people_per_mailbox=settings.people_per_mailbox,
-        now=clock.now(),
+        now=now,
+        origin=origin.origin_of(form, form.address, settings=settings, now=now),
+        limits=origin.limits_of(settings),
     )
+    if not is_stored:
+        return None
     meters.signed_up()
     response = redirect(url_for("signing.check_mail"), code=303)
     set_cookie(response, SIGNER_COOKIE, browser, max_age_seconds=settings.signing_browser_days * 86_400)

@@ -1,7 +1,8 @@
 """What search engines are told: robots.txt, and a map of the pages that they may keep.
 
-Pages with people's names are not among these (`public_page(names=True)` says noindex), and with them everything that
-grows with the registry. So each part of the map is short, costs the same at a million entries, and needs no ranges.
+Pages with people's names are not among these (`public_page(names=True)` says noindex), but for the entries whose
+signatories allowed it: these stand in parts of their own, each of a range of registry numbers, so that no part grows
+beyond it, whatever the size of the registry.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from flask import Blueprint, Flask, Response, current_app, make_response, render_template, url_for
+from flask import Blueprint, Flask, Response, abort, current_app, make_response, render_template, url_for
 
+from charter.domain.blocks import RANGE, Span, spans
 from charter.i18n import DEFAULT, LANGUAGES, current_language
+from charter.queries import registry
 from charter.web import lists
 from charter.web.headers import may_be_indexed, public_page
 
@@ -21,6 +24,7 @@ blueprint = Blueprint("sitemap", __name__)
 MOST_ADDRESSES = 50_000
 KEEP_SECONDS = 3600
 _PAGE = "/<lang:lang>/"
+_ANY = "0" * 32
 
 
 def _addresses(language: str) -> Iterator[dict[str, str]]:
@@ -44,8 +48,21 @@ def _values(arguments: set[str]) -> Iterator[dict[str, Any]]:
 @blueprint.get("/sitemap.xml")
 @public_page(spoken="map", keep_seconds=KEEP_SECONDS)
 def index() -> Response:
-    """Which parts the map has: one for each language."""
-    return _xml(render_template("embedding/sitemap-index.xml", codes=LANGUAGES))
+    """Which parts the map has: one for each language, and one for each range of entries."""
+    ranges = spans(RANGE, first=1, last=registry.highest_number())
+    return _xml(render_template("embedding/sitemap-index.xml", codes=LANGUAGES, ranges=ranges))
+
+
+@blueprint.get("/sitemaps/<span:wanted>.xml")
+@public_page(spoken="map", keep_seconds=KEEP_SECONDS)
+def entries(wanted: Span) -> Response:
+    """The entries of one range whose signatories allow search engines to keep them, in each language."""
+    if wanted.size != RANGE or not wanted.is_aligned or wanted.first > registry.highest_number():
+        abort(404)
+    # Put together here: `url_for` remembers what it is asked for, and these are as many as entries.
+    folders = [url_for("registry.entry", lang=code, entry=_ANY).removesuffix(_ANY) for code in LANGUAGES]
+    found = registry.indexable(wanted)
+    return _xml(render_template("embedding/sitemap-entries.xml", entries=found, folders=folders))
 
 
 @blueprint.get("/sitemap-<lang:lang>.xml")

@@ -81,10 +81,16 @@ def _what_waits(found: Readiness, settings: Settings, *, now: datetime) -> dict[
     is_off = found.database_at is not None and abs(found.database_at - now) > CLOCK_OFF_AFTER
     return {
         "registry": OK if found.has_published else "nothing published yet",
-        "mail": "late" if is_late(found.oldest_due_mail_at, MAIL_LATE_AFTER) else OK,
+        "mail": _mail(is_late=is_late(found.oldest_due_mail_at, MAIL_LATE_AFTER), is_resting=found.is_mail_resting),
         "worker": "late" if is_late(found.oldest_due_event_at, longest) else OK,
         "clock": "off" if is_off else OK,
     }
+
+
+def _mail(*, is_late: bool, is_resting: bool) -> str:
+    if is_resting:
+        return "rests"
+    return "late" if is_late else OK
 
 
 def _disk(folder: Path) -> str:

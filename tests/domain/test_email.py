@@ -34,6 +34,47 @@ def test_addresses_are_kept_ready_to_send_and_compared_without_case(raw: str, ad
 
 
 @pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Amina.Ospanova+charter@GMail.com", "aminaospanova@googlemail.com"),
+        ("amina-ospanova@ya.ru", "Amina.Ospanova+x@yandex.kz"),
+        ("amina+1@mail.ru", "amina@mail.ru"),
+        ("amina+1@Outlook.com", "amina@outlook.com"),
+        ("a.mi_na-o+x@pm.me", "aminao@protonmail.com"),
+        ("amina+x@me.com", "amina@icloud.com"),
+    ],
+)
+def test_addresses_that_reach_one_box_are_one_mailbox(one: str, other: str) -> None:
+    assert clean_email(one).mailbox == clean_email(other).mailbox
+    # What is written to stays as it was typed.
+    assert clean_email(one).address.partition("@")[0] == one.partition("@")[0]
+    assert mailbox_of(clean_email(one).mailbox) == clean_email(one).mailbox
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("a.b@mail.ru", "ab@mail.ru"),
+        ("amina@mail.ru", "amina@list.ru"),
+        ("a.b@outlook.com", "ab@outlook.com"),
+        ("amina@outlook.com", "amina@hotmail.com"),
+        ("a.b@yandex.ru", "ab@yandex.ru"),
+        ("a-b@gmail.com", "ab@gmail.com"),
+        ("a.b@icloud.com", "ab@icloud.com"),
+        ("a.b@example.kz", "ab@example.kz"),
+        ("a+b@example.kz", "a@example.kz"),
+        ("a+b@gmail.com.kz", "a@gmail.com.kz"),
+    ],
+)
+def test_addresses_that_two_people_may_have_are_two_mailboxes(one: str, other: str) -> None:
+    assert clean_email(one).mailbox != clean_email(other).mailbox
+
+
+def test_members_of_staff_are_known_by_the_address_and_not_by_the_box() -> None:
+    assert clean_email("Bruno.K+desk@Gmail.com").folded == "bruno.k+desk@gmail.com"
+
+
+@pytest.mark.parametrize(
     ("raw", "code"),
     [
         ("", EmailFault.EMPTY),

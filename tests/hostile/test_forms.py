@@ -12,7 +12,7 @@ from charter.operations.staff import forget_attempts
 from tests.hostile.values import ALL, TEXTS, body_of
 from tests.house.world import PASSWORD, World, changed_tables, dump
 from tests.pages import Browser
-from tests.people import ANSWERS
+from tests.people import ANSWERS, link_in
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -34,7 +34,25 @@ FORMS: dict[str, Opener] = {
     "confirm": lambda world: (world.stranger(), world.confirm_path, "confirm-form", None),
     "edit": lambda world: (world.people["waiting"].browser, "/ru/my/edit/", "edit-form", None),
     "answer": lambda world: (world.people["saule"].browser, "/ru/my/", "answer-form", None),
+    "correct the entry": lambda world: (
+        world.people["amina"].browser,
+        "/ru/my/correction/",
+        "correction-form",
+        None,
+    ),
+    "show the entry": lambda world: (_elsewhere(world, "amina"), "/ru/my/display/", "display-form", None),
+    "answer a correction": lambda world: (world.colleague(), "/staff/corrections/1/", "answer-form", None),
     "withdraw": lambda world: (_elsewhere(world), "/ru/my/withdraw/", "withdraw-form", None),
+    "ask for the link": lambda world: (world.stranger(), "/ru/my-link/", "ask-form", None),
+    "change the address": lambda world: (_elsewhere(world), "/ru/my/address/", "address-form", None),
+    "confirm the address": lambda world: (
+        world.stranger(),
+        link_in(world.people["saule"].mail(), "/my/address/"),
+        "confirm-address-form",
+        None,
+    ),
+    "renew the link": lambda world: (_elsewhere(world), "/ru/my/link/", "renew-form", None),
+    "language of mail": lambda world: (_elsewhere(world), "/ru/my/", "language-form", None),
     "ask for a code": lambda world: (_elsewhere(world), "/ru/my/withdraw/", "code-form", None),
     "decide": lambda world: (
         world.colleague(),
@@ -58,13 +76,11 @@ def _before_the_code(world: World) -> Browser:
     return browser
 
 
-def _elsewhere(world: World) -> Browser:
-    """Saule's page in a browser in which she did not sign."""
+def _elsewhere(world: World, who: str = "saule") -> Browser:
+    """The page of Saule, or somebody else, in a browser in which they did not sign."""
     browser = world.stranger()
     browser.client._cookies = {
-        key: value
-        for key, value in (world.people["saule"].browser.client._cookies or {}).items()
-        if "signer" not in key
+        key: value for key, value in (world.people[who].browser.client._cookies or {}).items() if "signer" not in key
     }
     return browser
 
@@ -91,12 +107,12 @@ def test_no_field_of_a_form_breaks_the_service_or_is_stored_unchecked(world: Wor
     if name == "sign":
         # Without a consent nothing may be stored, whatever the rest says.
         fields = {key: value for key, value in sign_fields(fields).items() if key != "consent_publication"}
-    if name in {"edit", "answer"}:
+    if name in {"edit", "answer", "correct the entry"}:
         # These forms check every field before they look at the result of the token.
         fields["csrf_token"] = "stale"
     if name == "ask for a code":
         fields["csrf_token"] = ""
-    if name == "decide":
+    if name in {"decide", "answer a correction"}:
         fields["action"] = "none of these"
     if name in {"invitation", "change password"}:
         # Any text may be a password: never the same one twice.
@@ -123,8 +139,8 @@ def test_no_field_of_a_form_breaks_the_service_or_is_stored_unchecked(world: Wor
         missing = post(browser, url, {key: value for key, value in fields.items() if key != field})
         assert missing.status_code < 500, field
     # Counters of attempts are what a guess may leave behind, and a wrong code beside its link.
-    allowed = {"rate_limit", "link"} if name in {"confirm", "withdraw"} else {"rate_limit"}
-    assert changed_tables(before, dump(world.app)) <= allowed
+    counted = {"confirm": "link", "withdraw": "link", "confirm the address": "address_change"}
+    assert changed_tables(before, dump(world.app)) <= {"rate_limit", counted.get(name, "rate_limit")}
 
 
 KEPT = ("full_name", "short_name", "email", "organisation", "mission", "party_other")

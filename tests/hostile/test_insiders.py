@@ -145,11 +145,12 @@ def bring_back(world: World) -> None:
 def forge(world: World, *leaves: bytes) -> None:
     """Appends leaves as a batch would and signs the tree: an insider with our code, our key and no scruples."""
     last = db.session.scalars(select(LogBatch).order_by(LogBatch.revision.desc()).limit(1)).one()
-    root = public_side.append_batch(
+    grown = public_side.append_batch(
         revision=last.revision + 1, at=last.at, first_index=last.tree_size, data=list(leaves)
     )
-    assert root is not None
-    tree.add_checkpoint(last.tree_size + len(leaves), root, log_key.signer(world.settings), at=last.at, after=None)
+    assert grown is not None
+    size = last.tree_size + len(leaves)
+    tree.add_checkpoint(size, grown.root, log_key.signer(world.settings), at=last.at, after=None)
     db.session.flush()
 
 

@@ -30,6 +30,7 @@ from charter.queries.outbox import mail_health
 from charter.settings import Settings
 from tests.conftest import MakeApp
 from tests.hostile.broken import BlackHole, wait_for
+from tests.operations.test_outbox import claimed
 from tests.operations.test_signing import now, sign
 from tests.people import Desk, Observer
 from tests.service import ROOT, clean_environment, free_port
@@ -205,14 +206,14 @@ def test_the_desk_sees_since_when_mail_waits_however_often_it_was_tried(
 def test_what_was_put_back_late_is_not_taken_from_who_has_it_now(app: Flask, clock: Clock) -> None:
     sign(app)
     with app.app_context():
-        first = outbox.claim(limit=5, lease_seconds=300, now=now())
+        first = claimed(app)
         until = messages(app)[0].leased_until
         assert until is not None
         clock.shift(301)
-        second = outbox.claim(limit=5, lease_seconds=300, now=now())
+        second = claimed(app)
         assert [one.message_id for one in first] == [one.message_id for one in second]
-        outbox.put_back([first[0].message_id], leased_until=until, code="late")
-        assert outbox.claim(limit=5, lease_seconds=300, now=now()) == []
+        outbox.put_back([first[0].message_id], leased_until=until, code="late", now=now())
+        assert claimed(app) == []
 
 
 @pytest.mark.parametrize("engine_name", ["sqlite"])

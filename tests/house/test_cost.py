@@ -137,7 +137,14 @@ def test_a_public_page_asks_as_often_for_many_entries_as_for_few(app: Flask) -> 
 @pytest.mark.usefixtures("clock")
 def test_the_desk_asks_as_often_for_a_long_queue_as_for_a_short_one(app: Flask, desk: Desk) -> None:
     def costs() -> dict[str, int]:
-        paths = ["/staff/", "/staff/?state=clarification", "/staff/?state=held", "/staff/mail/", "/staff/review/1/"]
+        paths = [
+            "/staff/",
+            "/staff/?state=clarification",
+            "/staff/?state=held",
+            "/staff/held/",
+            "/staff/mail/",
+            "/staff/review/1/",
+        ]
         return {path: len(cost(app, desk.browser, path)) for path in paths}
 
     crowd(app, 3, state="confirmed")
@@ -145,7 +152,9 @@ def test_the_desk_asks_as_often_for_a_long_queue_as_for_a_short_one(app: Flask, 
     few = costs()
     crowd(app, 60, state="confirmed")
     assert few == costs()
-    assert max(few.values()) <= 12, few
+    # A dossier gathers hints from everywhere; never more than this, whoever is in the files.
+    most = {path: 30 if path.startswith("/staff/review/") else 12 for path in few}
+    assert all(few[path] <= most[path] for path in few), few
 
 
 @pytest.mark.usefixtures("clock")

@@ -15,16 +15,20 @@ from passlib.totp import TOTP
 from sqlalchemy import func, select, update
 from werkzeug.routing import Rule
 
+from charter.domain.mailbox import mailbox_digest
 from charter.domain.passkey import NewPasskey
 from charter.models.base import db, writing
 from charter.models.decision import Decision
+from charter.models.limits import MailboxTally
+from charter.models.rights import Correction, Objection
 from charter.models.staff import StaffAccount
-from charter.operations import passkeys, review
+from charter.operations import corrections, objections, passkeys, review
 from charter.web import gates
 from charter.web.staff.auth import first_staff_path
 from tests.authenticator import Authenticator
 from tests.house.world import PASSWORD, World, changed_tables, dump, rules
 from tests.pages import Browser
+from tests.people import Desk
 
 #: What the start and an invitation lead to, and how one signs in: open before signing in, and nothing else is.
 OPEN = {
@@ -167,8 +171,59 @@ def _decided(world: World) -> tuple[Browser, dict[str, Any]]:
     return world.colleague(), {"decision_id": decision_id}
 
 
+def _other_reviewer(world: World) -> tuple[Browser, dict[str, Any]]:
+    """Bruno declined, so somebody else answers."""
+    return Desk(world.app, "Ерке", "yerke@example.org").browser, {}
+
+
+def _objection_answered(world: World) -> tuple[Browser, dict[str, Any]]:
+    other = Desk(world.app, "Ерке", "yerke@example.org")
+    objection_id = world.scalar(select(func.max(Objection.id)))
+    with world.app.app_context():
+        objections.decide(
+            objection_id,
+            is_upheld=True,
+            answer=None,
+            expected_version=1,
+            staff_id=other.id,
+            answer_due_working_days=5,
+            holidays=frozenset(),
+            key=world.app.config["CHARTER"].secret_key.encode(),
+            undo_seconds=10,
+            now=datetime.now(UTC),
+        )
+    return other.browser, {"objection_id": objection_id}
+
+
+def _correction_decided(world: World) -> tuple[Browser, dict[str, Any]]:
+    correction_id = world.scalar(select(func.max(Correction.id)))
+    with world.app.app_context():
+        corrections.decide(
+            correction_id,
+            action="approve",
+            expected_version=1,
+            reason=None,
+            note=None,
+            staff_id=world.desk.id,
+            undo_seconds=10,
+            now=datetime.now(UTC),
+        )
+    return world.colleague(), {"correction_id": correction_id}
+
+
 def _held(world: World) -> tuple[Browser, dict[str, Any]]:
     return world.colleague(), {"signature_id": world.signature_id("office3")}
+
+
+def _stopped(world: World) -> tuple[Browser, dict[str, Any]]:
+    key = world.app.config["CHARTER"].secret_key.encode()
+    with world.app.app_context(), writing():
+        now = datetime.now(UTC)
+        digest = mailbox_digest("amina@example.org", key=key)
+        stopped = {"stopped_at": now, "stopped_until": now + timedelta(days=365)}
+        db.session.merge(MailboxTally(digest=digest, **stopped))
+        db.session.commit()
+    return world.colleague(), {}
 
 
 def _invited(world: World) -> tuple[Browser, dict[str, Any]]:
@@ -236,12 +291,27 @@ SECOND_STEP = "/staff/second-factor"
 DEVICE = Authenticator()
 NEW_PASSWORD = "жеті рет өлшеп бір рет кес"
 
+LETTER = {"version": "2", "reference": "12-3", "received_on": "2026-11-19", "is_checked": "y"}
+
 #: endpoint → how it is truly called. A new POST of the Centre that is missing here fails the test below.
 ACTS: dict[str, Act] = {
     "staff.decide": Act("approve", {"action": "approve"}),
     "staff.undo": Act("undo", before=_decided),
+    "staff.decide_correction": Act("correction-approve", {"action": "approve", "version": "1"}),
+    "staff.answer_objection": Act(
+        "objection-rejected", {"verdict": "rejected", "answer": "Мы проверили.", "version": "1"}, before=_other_reviewer
+    ),
+    "staff.undo_objection": Act("objection-undo", before=_objection_answered),
+    "staff.record_letter": Act("written-withdraw", {**LETTER, "kind": "withdraw"}),
+    "staff.correct_by_letter": Act(
+        "written-correct", {**LETTER, "kind": "independent", "full_name": "Тимур Серікұлы", "region": "KZ-71"}
+    ),
+    "staff.undo_correction": Act("correction-undo", before=_correction_decided),
     "staff.release": Act("release", before=_held),
+    "staff.release_group": Act("release", {"by": "reason", "key": "people", "up_to": "999999"}),
     "staff.retry_mail": Act("retry-mail"),
+    "staff.find_mailbox": Act(None, {"email": "amina@example.org"}),
+    "staff.lift_mailbox": Act("lift-mail-stop", {"email": "amina@example.org", "what": "stop"}, before=_stopped),
     "staff.language": Act(None, {"lang": "kk", "next": "/staff/"}),
     "staff_auth.change_password": Act(
         "staff-password", {"password": PASSWORD, "new_password": NEW_PASSWORD, "again": NEW_PASSWORD}
@@ -327,7 +397,7 @@ def test_every_change_at_the_centre_leaves_one_line_in_the_audit(request: pytest
     assert one.writes in {line["action"] for line in lines}
     for line in lines:
         assert line["staff_id"] is not None
-        assert line["subject"] in {"signature", "message", "staff"}
+        assert line["subject"] in {"correction", "mailbox", "message", "signature", "staff"}
         assert line["subject_id"] is not None
         for person in world.people.values():
             assert person.answers["full_name"] not in str(line)
@@ -418,6 +488,10 @@ KEEPS = {
     "/ru/my/edit/": ("waiting", "edit-form", {"full_name": "Сохранённое Имя", "organisation": "Сохранённый Союз"}),
     "/ru/my/": ("saule", "answer-form", {"answer": "Сохранённый ответ"}),
     "/ru/my/withdraw/": ("amina", "withdraw-form", {}),
+    "/ru/my/link/": ("amina", "renew-form", {}),
+    "/ru/my/address/": ("amina", "address-form", {"email": "kept@example.org"}),
+    "/ru/my-link/": ("amina", "ask-form", {"email": "kept@example.org"}),
+    "/ru/my/erase/": ("amina", "erase-form", {}),
 }
 
 

@@ -28,18 +28,34 @@ LANGUAGES = ("kk", "ru", "en")
 KINDS = sorted(set(MAIL_KINDS) - {"signing"})
 KEY = b"a key for snapshots and nothing else"
 EXPIRES_AT = datetime(2026, 11, 27, 9, 0, tzinfo=UTC)
+#: Purposes of links that come with a code and do not work for ever.
+WITH_CODE = {"confirm", "act", "address-old", "address-new"}
 
+#: What somebody may get who never asked for it: it brings the way to end that, which asks for a code.
+FIRST_MAILS = {"already-signed", "confirm-signature", "reminder"}
 #: Most mails of this kind bring one.
 RECEIPT = Receipt(record=b'{"name":"\xd3\x98"}', proof_text="c2sp.org/tlog-proof@v1\n", index=0, size=1)
 #: kind → the values of its message, and the purpose of its link.
 TOLD: dict[str, tuple[dict[str, Any], str | None]] = {
+    "address-changed": ({}, None),
+    "address-new": ({"change": 1}, "address-new"),
+    "address-old": ({"change": 1}, "address-old"),
     "already-signed": ({}, "personal"),
     "clarification": ({"reason": "region-unclear", "note": "Алматы или область?\n\nСпасибо."}, "personal"),
     "code": ({"minutes": 30}, "act"),
     "confirm-signature": ({}, "confirm"),
     "confirmed": ({"due_on": "2026-11-27"}, "personal"),
+    "correction-approved": ({"number": 1234, "entry": "0123456789abcdef" * 2}, "personal"),
+    "correction-declined": ({"reason": "name-not-shown", "note": "Пришлите копию удостоверения."}, "personal"),
     "declined": ({"reason": "other", "note": "Позвоните нам, пожалуйста."}, "personal"),
+    "link-renewed": ({}, "personal"),
+    "personal-link": ({}, "personal"),
+    "erased": ({}, None),
+    "objection-received": ({"due_on": "2026-11-27"}, "personal"),
+    "objection-rejected": ({"answer": "Мы посмотрели ещё раз.\n\nСведений о наблюдении нет."}, "personal"),
+    "objection-upheld": ({"due_on": "2026-11-27", "answer": "Просим прощения."}, "personal"),
     "published": ({"number": 1234, "entry": "0123456789abcdef" * 2}, "personal"),
+    "reminder": ({}, "confirm"),
     "withdrawn": ({}, None),
 }
 
@@ -74,8 +90,9 @@ def rendered(app: Flask, settings: Settings, kind: str, language: str) -> EmailM
         values=values,
         link_purpose=purpose,
         link_uid=None if purpose is None else b"link uid 16 byte",
-        link_expires_at=EXPIRES_AT if purpose in {"confirm", "act"} else None,
+        link_expires_at=EXPIRES_AT if purpose in WITH_CODE else None,
         created_at=datetime(2026, 11, 20, 9, 0, tzinfo=UTC),
+        first_uid=b"link uid 16 byte" if kind in FIRST_MAILS else None,
     )
     # The words at the foot come from the application's own settings.
     app.jinja_env.globals["settings"] = settings
@@ -133,7 +150,7 @@ def test_the_three_languages_of_a_mail_differ_and_bring_the_same_links(
     assert all(link.startswith("https://charter.example/") for link in links["en"])
     codes = {tuple(re.findall(r"^\d{6}$", text, re.MULTILINE)) for text in texts.values()}
     assert len(codes) == 1
-    assert len(codes.pop()) == (TOLD[kind][1] in {"confirm", "act"})
+    assert len(codes.pop()) == (TOLD[kind][1] in WITH_CODE or kind in FIRST_MAILS)
 
 
 #: Words that stay as they are in every language.
@@ -180,7 +197,7 @@ def test_every_mail_is_whole(app: Flask, settings: Settings, kind: str) -> None:
             assert line in plain.replace("&amp;", "&"), (kind, language, line)
 
 
-@pytest.mark.parametrize("kind", ["clarification", "declined"])
+@pytest.mark.parametrize("kind", ["clarification", "correction-declined", "declined"])
 def test_a_note_cannot_put_anything_into_the_html_of_a_mail(app: Flask, settings: Settings, kind: str) -> None:
     values, _ = TOLD[kind]
     note = 'Смотрите <a href="https://evil.example">сюда</a> <img src=x> {{ 7*7 }}'

@@ -14,7 +14,7 @@ from justhtml import JustHTML
 from charter.models.base import Base
 from charter.models.registry import PublicEntry
 from charter.queries import registry
-from charter.queries.registry import RegionView, RegistryEntry
+from charter.queries.registry import EntryPage, RegionView, RegistryEntry
 from charter.tlog import canonical
 from charter.tlog.record import encode_record
 from charter.web.languages import LANGUAGES
@@ -33,7 +33,10 @@ PUBLIC: dict[str, tuple[set[str], set[str]]] = {
         {"signed_on", "edition", "number", "entry"},
         {"signed", "charter", "number", "entry"},
     ),
+    "Whether search engines may show the page of your entry": ({"is_indexable"}, set()),
 }
+#: Of a page, and of no line in a list.
+OF_A_PAGE = {"is_indexable"}
 #: Said in the notice's part on how long it is kept.
 AFTER_WITHDRAWAL = {"ended_on", "ended_by"}
 WITHDRAWN_WORDS = ("your name, affiliation and region leave the registry", "The number, the dates and the words")
@@ -59,7 +62,8 @@ def test_an_entry_has_exactly_the_fields_that_the_privacy_notice_lists(app: Flas
     for words in WITHDRAWN_WORDS:
         assert words in html
     listed = set().union(*(of_entry for of_entry, _ in PUBLIC.values())) | AFTER_WITHDRAWAL
-    assert {one.name for one in fields(RegistryEntry)} == listed
+    assert {one.name for one in fields(RegistryEntry)} == listed - OF_A_PAGE
+    assert {one.name for one in fields(EntryPage)} == {"line", *OF_A_PAGE}
     assert {one.name for one in fields(RegionView)} == OF_A_REGION
 
 

@@ -22,7 +22,7 @@ from tests.hostile.test_breakdown import take_database_away
 from tests.house.world import PASSWORD, World, dump, rules
 from tests.people import Desk, Observer, code_in, link_in, mails, text_of, work
 
-TOKEN = re.compile(r"/(?:confirm|my)/([A-Za-z0-9_-]{20,})")
+TOKEN = re.compile(r"/(?:confirm|my|my/address)/([A-Za-z0-9_-]{20,})")
 CODE = re.compile(r"^(\d{6})$", re.MULTILINE)
 
 
@@ -102,7 +102,9 @@ def test_the_same_link_is_computed_again_for_a_mail_that_is_sent_again(world: Wo
     stay = [mail for mail in mails(world.app) if mail["To"] != left]
     tokens = {one for mail in stay for one in TOKEN.findall(text_of(mail))}
     assert len(tokens) >= 10
-    digests = {row["token_digest"] for row in dump(world.app)["link"]}
+    found = dump(world.app)
+    digests = {row["token_digest"] for row in found["link"]}
+    digests |= {row[side] for row in found["address_change"] for side in ("old_digest", "new_digest")}
     assert {hashlib.sha256(token.encode()).digest() for token in tokens} <= digests
 
 

@@ -18,8 +18,10 @@ from charter.domain import token as tokens
 from charter.domain.blocks import Span
 from charter.models.base import Base, db, writing
 from charter.models.decision import Decision
+from charter.models.limits import NotableName
 from charter.models.outbox import Message
 from charter.models.registry import PublicEntry
+from charter.models.rights import AddressChange, Correction, Objection, WrittenRequest
 from charter.models.signature import Signature
 from charter.models.staff import StaffAccount
 from charter.operations import outbox, staff
@@ -112,11 +114,20 @@ class World:
         # Maria leaves again, after she was published.
         self.people["maria"].browser.get("/ru/my/withdraw/").submit("withdraw-form")
         self.work()
+        # Amina wants another region to stand there.
+        amina.browser.get("/ru/my/correction/").submit("correction-form", region="KZ-71")
         self._join("john", "John Smith", kind="international", mission="Planet Express", region="ZZ", language="en")
         self.decide("decline", decline_reason="other", note="Позвоните нам, пожалуйста.")
         self._join("saule", "Сауле Ибраева")
         self.decide("ask", ask_reason="region-unclear", note="Алматы или область?")
+        self.people["saule"].browser.get("/ru/my/address/").submit("address-form", email="saule.new@example.org")
         self.pass_seconds(11)
+        self.people["john"].browser.get("/en/my/objection/").submit("objection-form", words="I do observe elections.")
+        self.desk.browser.get("/staff/names/").submit(at="/staff/names/", name="Сауле Ибраева")
+        # Amina has asked on paper what is held about her.
+        path = f"/staff/review/{self.signature_id('amina')}/letter/"
+        letter = {"kind": "data", "reference": "7-11", "received_on": "2026-11-19", "is_checked": "y"}
+        self.desk.browser.get(path).submit("letter-form", **letter)
         self._join("fresh", "Жанар Новая")
         self.decide("approve")
         self._join("waiting", "Тимур Ждущий")
@@ -241,14 +252,25 @@ class World:
             "signature_id": self.signature_id("waiting"),
             "decision_id": self.scalar(select(func.max(Decision.id))),
             "message_id": self.message_id,
+            "name_id": self.scalar(select(func.max(NotableName.id))),
             "passkey_id": 1,
+            "correction_id": self.scalar(select(func.max(Correction.id))),
+            "objection_id": self.scalar(select(func.max(Objection.id))),
+            "request_id": self.scalar(select(func.max(WrittenRequest.id))),
             "uid": next(self.app.config["CHARTER"].mail_path.glob("*.eml")).stem,
             "tile": Tile(0, 0, 1),
             ("api.affiliation", "slug"): "amanat",
             ("numbers.span", "wanted"): Span(1, 100),
+            ("sitemap.entries", "wanted"): Span(1, 10_000),
             ("registry.affiliation", "slug"): "amanat",
             ("signing.confirm", "token"): self.confirm_path.rpartition("/")[2],
+            ("not_me.not_me", "token"): self.confirm_path.rpartition("/")[2],
             ("my.open_link", "token"): self.my_path.rpartition("/")[2],
+            ("my.confirm_address", "token"): tokens.token(
+                self.app.config["CHARTER"].secret_key.encode(),
+                "address-new",
+                self.scalar(select(AddressChange.new_uid).order_by(AddressChange.id).limit(1)) or b"nobody",
+            ),
             ("staff_auth.first", "token"): tokens.token(
                 self.app.config["CHARTER"].secret_key.encode(), "first-staff", b"first"
             ),

@@ -36,6 +36,14 @@ TABLES = (
     "edition",
     "affiliation",
     "audit",
+    "address_change",
+    "correction",
+    "objection",
+    "written_request",
+    "link WHERE purpose = 'personal'",
+    "mailbox_tally WHERE stopped_at IS NOT NULL",
+    "signing_trace",
+    "spent_challenge",
 )
 
 
@@ -58,6 +66,8 @@ def settle(centre: Centre) -> dict[str, list[tuple[Any, ...]]]:
         assert time.monotonic() < give_up
 
 
+#: Rooms that are the same for everybody.
+ONCE = re.compile(r"/my/(?:address|correction|data|display|erase|link|objection)/$")
 BUTTONS = "main button:visible, main input[type=submit]:visible"
 
 
@@ -68,11 +78,13 @@ class Robot:
         self.visit = visit
         self.centre = centre
         self.pressed: set[str] = set()
+        self.once: set[str] = set()
 
     def ask(self, link: str) -> None:
         """As scanners do that are no browsers."""
         for method in ("HEAD", "GET", "OPTIONS", "GET"):
-            request = urllib.request.Request(link, method=method, headers={"User-Agent": "LinkScanner/1.0"})
+            headers = {"User-Agent": "LinkScanner/1.0", "Sec-Purpose": "prefetch;prerender", "Purpose": "prefetch"}
+            request = urllib.request.Request(link, method=method, headers=headers)
             try:
                 status = urllib.request.urlopen(request, timeout=10).status
             except urllib.error.HTTPError as error:
@@ -90,6 +102,9 @@ class Robot:
             for address in visitor.page.locator("main a").evaluate_all("(all) => all.map((one) => one.href)"):
                 if re.search(r"/my/(edit|withdraw)/$", address) and address not in seen:
                     seen.add(address)
+                    pages.append(address)
+                if ONCE.search(address) and address not in self.once:
+                    self.once.add(address)
                     pages.append(address)
             visitor.close()
             for place in range(buttons):
@@ -132,9 +147,12 @@ def test_a_robot_that_opens_every_link_and_presses_every_button_changes_nothing(
     for link in sorted(links):
         robot.ask(link)
     for link in sorted(links):
-        if re.search("/(confirm|my)/", link):
+        if re.search("/(confirm|my|not-me)/", link):
             robot.roam(link)
     assert {"confirm-form", "answer-form", "edit-form", "code-form", "withdraw-form"} <= robot.pressed
+    assert {"address-form", "language-form", "renew-form"} <= robot.pressed
+    assert {"correction-form", "display-form"} <= robot.pressed
+    assert {"data-form", "erase-form", "objection-form", "not-me-form"} <= robot.pressed
     assert settle(centre) == before
     # What the robot opened still works for the person.
     observer = visit(lang="kk")

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,10 @@ import time_machine
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from playwright.sync_api import Browser, FilePayload, Route
 
-from charter import create_app, log_key
+from charter import create_app, log_key, shipped
+from charter.certificate import Paper, certificate
+from charter.domain.edition import digest, parse_edition
+from charter.i18n import speaking
 from charter.models.base import db
 from charter.tlog import leaf, note, proof, tree
 from charter.tlog.signer import Signer
@@ -110,6 +114,34 @@ def give(visitor: Visitor, *, record: bytes | None, receipt: str | None) -> str:
     return answered(visitor)
 
 
+def give_certificate(visitor: Visitor, content: bytes) -> str:
+    """Chooses one file; returns the answer."""
+    visitor.page.locator("#files").set_input_files(
+        [{"name": "charter-certificate-kk.pdf", "mimeType": "application/pdf", "buffer": content}]
+    )
+    return answered(visitor)
+
+
+def certificate_of(world: World) -> bytes:
+    """As its holder downloads it."""
+    app = create_app(make_settings(world.service.instance))
+    with app.app_context(), speaking("en"):
+        body = shipped.edition_texts("specimen-1")["en"]
+        paper = Paper(
+            record=world.record,
+            proof_text=world.receipt,
+            own_name=NAME,
+            kind="Independent observer",
+            region="Astana",
+            edition=parse_edition(body),
+            edition_digest=digest(body),
+            vkey=world.signer.vkey,
+            centre="Centre",
+            public_url="https://charter.example",
+        )
+        return certificate(paper)
+
+
 def checks(visitor: Visitor, tone: str) -> list[str]:
     """Titles of the checks that came out so."""
     return visitor.page.locator(f".checks .{tone} b").all_inner_texts()
@@ -168,6 +200,30 @@ def test_files_that_were_kept_are_checked_against_the_log_of_today(world: World,
     assert give(auditor, record=world.record, receipt=world.receipt) == PUBLISHED["en"]
     assert f"It has grown to {now.size} lines" in auditor.main
     assert auditor.page.evaluate("document.activeElement.id") == "answer"
+
+
+def test_a_certificate_brings_its_record_and_receipt_along(world: World, auditor: Visitor) -> None:
+    content = certificate_of(world)
+    assert give_certificate(auditor, content) == PUBLISHED["en"]
+    assert NAME in auditor.page.locator("#answer").inner_text()
+    assert not checks(auditor, "bad")
+    # Typst deflates what becomes shorter by it.
+    packed = [zlib.compress(one) for one in (world.record, world.receipt.encode())]
+    heads = [b"<</Length %d/Type/EmbeddedFile/Filter/FlateDecode>>\nstream\n" % len(one) for one in packed]
+    deflated = b"%PDF-1.7\n" + b"\nendstream\n".join(map(bytes.__add__, heads, packed))
+    auditor.open("/en/verify/")
+    assert give_certificate(auditor, deflated) == PUBLISHED["en"]
+    # Of what is no certificate of ours, or was broken, nothing is believed.
+    broken = deflated.replace(packed[0][20:60], bytes(40))
+    for other in (broken, content[:2000], b"%PDF-1.7 <</Length 9/Type/EmbeddedFile>>stream\n"):
+        auditor.open("/en/verify/")
+        assert give_certificate(auditor, other) in {
+            "Neither a receipt nor a record was given.",
+            "A record alone proves nothing. Add its receipt, the file receipt.tlog-proof.",
+            "The receipt cannot be read. It was cut off, or it is another file; what it should begin with is"
+            " c2sp.org/tlog-proof@v1.",
+        }
+        assert not auditor.page.locator("#answer").is_visible()
 
 
 def test_nothing_that_was_chosen_is_sent(world: World, auditor: Visitor) -> None:

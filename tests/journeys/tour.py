@@ -31,6 +31,7 @@ class Gallery:
     signers: dict[str, StorageState] = field(default_factory=dict)
     personal: dict[str, str] = field(default_factory=dict)
     confirm_link: str = ""
+    address_link: str = ""
     invitation: str = ""
     entry: str = ""
     ended: str = ""
@@ -48,6 +49,7 @@ CAST = {
     ),
     "asked": Person(surname="Сейітжаппарұлы Бауыржан", region="KZ-33"),
     "declined": Person(surname="Кравченко Антонина Владимировна", region="KZ-11"),
+    "objecting": Person(surname="Нұрғалиев Олжас", region="KZ-23"),
     "listed": Person(
         surname="Оспанова-Константинопольская Әмина Серікқызы",
         affiliation="«Тәуелсіз байқаушылар» қоғамдық бірлестігінің Қызылорда облыстық филиалы",
@@ -80,6 +82,7 @@ def prepare(centre: Centre, visit: Visit) -> Gallery:
     reviewer = visit(staff="en", size=(1280, 900))
     reviewer.decide(gallery.people["asked"], "ask", reason="region-unclear", note="Қызылорда қаласы ма, облысы ма?")
     reviewer.decide(gallery.people["declined"], "decline", reason="other", note="Позвоните нам, пожалуйста.\nСпасибо.")
+    reviewer.decide(gallery.people["objecting"], "decline", reason="not-an-observer")
     for role in ("listed", "short", "unlisted", "withdrawn"):
         reviewer.decide(gallery.people[role], "approve")
     gallery.invitation = centre.invite("Ерке Нұрланқызы", "yerke@example.org", "kk")
@@ -89,10 +92,22 @@ def prepare(centre: Centre, visit: Visit) -> Gallery:
         entry = link_in(gallery.postbox.wait(gallery.people[role].email, "/entries/"), "/entries/")
         gallery.entry = entry if role == "listed" else gallery.entry
         gallery.ended = entry
+    visitors["short"].open("/ru/my/address/")
+    visitors["short"].page.locator("[name=email]").fill("dauletov.erlan.kyzylorda@example.org")
+    visitors["short"].press(f"#address-form {SUBMIT}")
+    other = gallery.postbox.wait("dauletov.erlan.kyzylorda@example.org", "/my/address/")
+    gallery.address_link = link_in(other, "/my/address/")
+    visitors["listed"].open("/ru/my/correction/")
+    visitors["listed"].page.locator("[name=full_name]").fill("Оспанова Әмина Серікқызы Константинопольская")
+    visitors["listed"].press(f"#correction-form {SUBMIT}")
     visitors["withdrawn"].open("/ru/my/withdraw/")
     visitors["withdrawn"].press(f"#withdraw-form {SUBMIT}")
     for role, part in (("asked", "?"), ("declined", "/sign/")):
         gallery.postbox.wait(gallery.people[role].email, part)
+    gallery.postbox.wait(gallery.people["objecting"].email, "/sign/")
+    visitors["objecting"].open("/ru/my/objection/")
+    visitors["objecting"].page.locator("[name=words]").fill("Мен 2019 жылдан бері байқаушымын.\nКуәлігім бар.")
+    visitors["objecting"].press(f"#objection-form {SUBMIT}")
     visitors["listed"].until("/ru/registry/", "Ли Виктор", there=False)
     for visitor in [*visitors.values(), reviewer]:
         visitor.close()
@@ -177,6 +192,15 @@ def signing_pages(gallery: Gallery, visit: Visit, lang: str) -> Iterator[Stop]:
     yield "sign-filled", visitor
     visitor.open(f"/{lang}/sign/check-mail/")
     yield "check-mail", visitor
+    visitor.open(f"/{lang}/my-link/")
+    visitor.press(f"#ask-form {SUBMIT}")
+    yield "ask-for-link-errors", visitor
+    visitor.open(f"/{lang}/my-link/check-mail/")
+    yield "link-sent", visitor
+    visitor.open(gallery.address_link.replace("/ru/", f"/{lang}/"))
+    yield "confirm-address", visitor
+    visitor.open(f"/{lang}/my/address/{'A' * 43}")
+    yield "address-ended", visitor
     visitor.open(f"/{lang}/confirm/{'A' * 43}")
     yield "link-ended", visitor
     visitor.open(f"/{lang}/my/")
@@ -186,6 +210,11 @@ def signing_pages(gallery: Gallery, visit: Visit, lang: str) -> Iterator[Stop]:
     visitor.page.locator("[name=code]").fill("12")
     visitor.press(f"#confirm-form {SUBMIT}")
     yield "confirm-errors", visitor
+    visitor.open(gallery.confirm_link.replace("/ru/confirm/", f"/{lang}/not-me/"))
+    yield "not-me-elsewhere", visitor
+    visitor.page.locator("[name=code]").fill("12")
+    visitor.press(f"#not-me-form {SUBMIT}")
+    yield "not-me-errors", visitor
     used = link_in(gallery.postbox.wait(gallery.people["listed"].email, "/confirm/"), "/confirm/")
     visitor.open(used.replace("/ru/", f"/{lang}/"))
     yield "already-confirmed", visitor
@@ -201,6 +230,28 @@ def signing_pages(gallery: Gallery, visit: Visit, lang: str) -> Iterator[Stop]:
         if role == "asked":
             visitor.press(f"#answer-form {SUBMIT}")
             yield "my-asked-errors", visitor
+        if role == "listed":
+            visitor.open(f"/{lang}/my/correction/")
+            yield "correction", visitor
+            visitor.page.locator("[name=full_name]").fill("=1")
+            visitor.press(f"#correction-form {SUBMIT}")
+            yield "correction-errors", visitor
+        if role == "declined":
+            visitor.open(f"/{lang}/my/objection/")
+            yield "objection", visitor
+            visitor.press(f"#objection-form {SUBMIT}")
+            yield "objection-errors", visitor
+            visitor.open(f"/{lang}/my/erase/")
+            visitor.press(f"#erase-form {SUBMIT}")
+            yield "erase-errors", visitor
+            visitor.open(f"/{lang}/my/data/")
+            visitor.press(f"#data-form {SUBMIT}")
+            yield "data-errors", visitor
+        if role == "unlisted":
+            visitor.open(f"/{lang}/my/display/")
+            visitor.page.locator("[name=display][value=full]").check()
+            visitor.press(f"#display-form {SUBMIT}")
+            yield "display-errors", visitor
         if role == "waiting":
             visitor.open(f"/{lang}/my/edit/")
             yield "edit", visitor
@@ -211,11 +262,24 @@ def signing_pages(gallery: Gallery, visit: Visit, lang: str) -> Iterator[Stop]:
             yield "withdraw-elsewhere", visitor
             visitor.press(f"#withdraw-form {SUBMIT}")
             yield "withdraw-errors", visitor
+            visitor.open(f"/{lang}/my/link/")
+            yield "renew-elsewhere", visitor
+            visitor.open(f"/{lang}/my/address/")
+            visitor.press(f"#address-form {SUBMIT}")
+            yield "address-errors", visitor
         visitor.close()
     visitor = visit(lang=lang, state=gallery.signers["listed"])
     visitor.open(gallery.personal["listed"].replace("/ru/", f"/{lang}/"))
     visitor.open(f"/{lang}/my/withdraw/")
     yield "withdraw", visitor
+    visitor.open(f"/{lang}/my/erase/")
+    yield "erase", visitor
+    visitor.open(f"/{lang}/my/erased/")
+    yield "erased", visitor
+    visitor.open(f"/{lang}/my/data/")
+    yield "data-needed", visitor
+    visitor.press(f"#data-form {SUBMIT}")
+    yield "data", visitor
     visitor.close()
 
 
@@ -240,7 +304,16 @@ def staff_pages(gallery: Gallery, visit: Visit, lang: str) -> Iterator[Stop]:
         ("queue", "/staff/"),
         ("queue-clarification", "/staff/?state=clarification"),
         ("queue-held", "/staff/?state=held"),
+        ("held", "/staff/held/?by=domain"),
+        ("staff-corrections", "/staff/corrections/"),
+        ("staff-correction", "/staff/corrections/1/"),
+        ("staff-objections", "/staff/objections/"),
+        ("staff-objection", "/staff/objections/1/"),
+        ("staff-letters", "/staff/letters/"),
+        ("staff-letter", "/staff/review/1/letter/"),
+        ("staff-letter-correction", "/staff/review/1/letter/correction/"),
         ("staff-mail", "/staff/mail/"),
+        ("staff-mailboxes", "/staff/mailboxes/"),
         ("account", "/staff/account"),
         ("change-password", "/staff/account/password"),
         ("password-check", "/staff/password-check"),

@@ -14,7 +14,7 @@ from time_machine import Traveller as Clock
 
 from charter import guard, log_key
 from charter.models.base import db
-from charter.models.log import LogLeaf, LogNode, LogPlace
+from charter.models.log import PLACED, LogLeaf, LogNode, LogPlace
 from charter.operations import publication, tree
 from charter.queries import log
 from charter.queries import standing as shown
@@ -39,7 +39,8 @@ def root_of(leaves: Sequence[bytes]) -> bytes:
 
 def places(app: Flask) -> dict[str, tuple[int | None, int | None]]:
     with app.app_context():
-        return {row.entry: (row.confirm_index, row.record_index) for row in db.session.scalars(select(LogPlace))}
+        query = select(LogPlace).where(LogPlace.entry != PLACED)
+        return {row.entry: (row.confirm_index, row.record_index) for row in db.session.scalars(query)}
 
 
 def places_of(leaves: Sequence[bytes]) -> dict[str, tuple[int | None, int | None]]:

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import zipfile
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from charter import kept_spreadsheet
 from charter.domain import token as tokens
 from charter.domain.errors import MoveRefusedError, NotFoundError
 from charter.domain.fold import fold
+from charter.domain.mail import Batch
 from charter.domain.signature import State
 from charter.forgetting import Forgetting
 from charter.mirror import making
@@ -31,11 +32,14 @@ from charter.models.log import LogCheckpoint, LogEvent, LogLeaf
 from charter.models.outbox import Message
 from charter.models.registry import PublicEntry
 from charter.models.signature import Link
-from charter.operations import erasing, outbox, proving, review, signing
+from charter.operations import corrections, erasing, outbox, proving, review, signing
+from charter.operations.proving import Outcome
 from charter.queries import erasing as queries
 from charter.tlog import tree
+from tests.operations.test_addresses import begin
 from tests.operations.test_publication import entry_row, published
 from tests.operations.test_signing import (
+    DETAILS,
     confirm,
     confirmed,
     decide,
@@ -52,6 +56,7 @@ from tests.people import Desk, link_in, mails, work
 
 NAME = "Ақжүніс Құлшымбай"
 ADDRESS = "Aqjunis.K@example.org"
+COMING = "qulshymbai@example.com"
 WORDS = "Құлшымбайдың өз сөзі"
 
 
@@ -81,6 +86,7 @@ def traces_of(app: Flask, signature_id: int) -> Traces:
         "escaped words": json.dumps(WORDS)[1:-1].encode(),
         "address": ADDRESS.encode(),
         "mailbox": ADDRESS.casefold().encode(),
+        "coming address": COMING.encode(),
         **{f"folded {place}": word.encode() for place, word in enumerate(fold(NAME))},
     }
     lines = {"application": row.application_line}
@@ -190,7 +196,7 @@ def root_of(hashes: list[bytes]) -> bytes:
 
 
 def person(app: Flask, desk: Desk, clock: Clock) -> int:
-    """Somebody with a long story: corrected, asked, answered, published; a code is on its way."""
+    """Somebody with a long story: corrected, asked, answered, published; a correction, a code, another address wait."""
     signature_id = confirmed(app, NAME, ADDRESS, affiliation_text=WORDS)
     work(app)
     with app.app_context():
@@ -207,8 +213,23 @@ def person(app: Flask, desk: Desk, clock: Clock) -> int:
     clock.shift(11)
     work(app)
     assert get(app, signature_id).number
+    wish = replace(DETAILS, full_name=f"{NAME} Ким", short_name=f"{NAME} К.", affiliation_text=WORDS)
+    for is_last in (False, True):
+        with app.app_context():
+            corrections.ask(signature_id, wish, answer_due_working_days=5, holidays=frozenset(), now=now())
+            waiting = corrections.find_pending(signature_id)
+            assert waiting is not None
+            correction_id, version = waiting.id, waiting.version
+        # The first is declined and mailed, the second waits.
+        if not is_last:
+            with app.app_context():
+                corrections.decide(
+                    correction_id, action="decline", expected_version=version, reason="other", note=f"{WORDS}, {NAME}",
+                    staff_id=desk.id, undo_seconds=0, now=now(),
+                )  # fmt: skip
     with app.app_context():
         assert proving.request_code(signature_id, key=key_of(app), code_minutes=30, now=now())
+    assert begin(app, signature_id, COMING) is Outcome.DONE
     return signature_id
 
 
@@ -236,7 +257,8 @@ def test_after_the_next_batch_not_one_byte_is_left_and_the_log_verifies(
         kept_spreadsheet.keep(app.config["CHARTER"])
     before = everything(app, row.entry, mirror)
     seen = {what for data in before.values() for what in traces.in_(data)}
-    assert seen >= {"name", "key", "address", "mailbox", "words", "record salt", "application salt"}, seen
+    assert seen >= {"name", "key", "address", "mailbox", "coming address", "words", "application salt"}, seen
+    assert "record salt" in seen
     if act == "withdraw":
         withdraw(app, signature_id)
     else:
@@ -315,7 +337,7 @@ def test_dead_rows_are_vacuumed_again_until_nobody_can_see_them(app: Flask, desk
 
 
 def refuse_mail(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "claim", lambda **_: [])
+    monkeypatch.setattr(outbox, "claim", lambda **_: Batch([]))
 
 
 def test_the_address_is_kept_until_the_last_mail_has_left(

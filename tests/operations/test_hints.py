@@ -211,16 +211,18 @@ def test_marks_of_a_page_take_two_queries_whatever_its_length(app: Flask, desk: 
         assert hints.marks([], throwaway=THROWAWAY) == {}
 
 
-def test_signatures_of_an_older_release_get_their_folded_names_when_a_worker_starts(app: Flask) -> None:
-    signature_id = sign(app, "Қайрат Жұмабайұлы")
+def test_signatures_of_an_older_release_get_what_they_are_compared_by_when_a_worker_starts(app: Flask) -> None:
+    signature_id = sign(app, "Қайрат Жұмабайұлы", "Kairat.J+work@gmail.com")
+    mailbox = get(app, signature_id).mailbox
     with app.app_context(), writing():
-        db.session.execute(update(Signature).values(name_fold=None))
+        db.session.execute(update(Signature).values(name_fold=None, mailbox="kairat.j+work@gmail.com"))
         db.session.commit()
     with app.app_context():
         walk = OlderNames()
         while walk.step():
             pass
     assert get(app, signature_id).name_fold == rules.name_fold("Қайрат Жұмабайұлы")
+    assert get(app, signature_id).mailbox == mailbox != "kairat.j+work@gmail.com"
 
 
 # ── the pages ────────────────────────────────────────────────────────────────────────────────────────────────────────

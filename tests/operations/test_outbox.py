@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email.message import EmailMessage
 from typing import Any
 
@@ -21,7 +21,7 @@ from charter.models.decision import Audit
 from charter.models.outbox import Message
 from charter.operations import outbox, review
 from charter.operations.outbox import Delivery
-from tests.operations.test_signing import confirmed, decide, get, now, request_code, sign, withdraw
+from tests.operations.test_signing import confirmed, decide, get, key_of, now, request_code, sign, withdraw
 from tests.people import Desk, mails, work
 
 LEASE_SECONDS = 300
@@ -35,7 +35,7 @@ class Server:
         self.is_permanent = is_permanent
         self.taken: list[EmailMessage] = []
 
-    def send(self, message: EmailMessage, *, uid: str) -> None:
+    def send(self, message: EmailMessage, *, uid: str, sender: str | None = None) -> None:
         self.taken.append(message)
         if self.code is not None:
             raise DeliveryError(self.code, is_permanent=self.is_permanent)
@@ -52,9 +52,15 @@ def deliver(app: Flask, server: Server) -> int:
     return len(server.taken) - before
 
 
+def claimed(app: Flask, *, limit: int = 5, at: datetime | None = None) -> list[Delivery]:
+    """As `claim`, inside somebody's context."""
+    key, at = key_of(app), at or now()
+    return outbox.claim(limit=limit, lease_seconds=LEASE_SECONDS, key=key, hourly_budget=0, now=at).deliveries
+
+
 def claim(app: Flask, *, limit: int = 50) -> list[Delivery]:
     with app.app_context():
-        return outbox.claim(limit=limit, lease_seconds=LEASE_SECONDS, now=now())
+        return claimed(app, limit=limit)
 
 
 def messages(app: Flask) -> list[Message]:
@@ -162,7 +168,7 @@ def test_what_a_dead_worker_took_up_is_sent_with_the_same_message_id_when_its_le
     died = Server(code=None)
     with app.app_context():
         config = app.config["CHARTER"]
-        taken = outbox.claim(limit=5, lease_seconds=LEASE_SECONDS, now=now())
+        taken = claimed(app)
         # Sent, but it dies before it can write that down.
         first = mail.render(taken[0], key=config.secret_key.encode(), settings=config)
         died.send(first, uid=taken[0].uid)

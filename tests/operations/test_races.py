@@ -16,8 +16,9 @@ from charter.models.base import db
 from charter.models.log import LogBatch, LogLeaf
 from charter.models.registry import PublicEntry
 from charter.models.signature import Signature, SignatureEvent
-from charter.operations import outbox, publication, review, signing
+from charter.operations import publication, review, signing
 from charter.operations.proving import Outcome, Proof, Result
+from tests.operations.test_outbox import claimed
 from tests.people import Desk, Observer, link_in, work
 
 ROUNDS = 5
@@ -174,6 +175,6 @@ def test_many_workers_take_each_message_once(app: Flask) -> None:
     for place in range(8):
         Observer(app, email=f"one{place}@example.org").sign()
     now = datetime.now(UTC) + timedelta(seconds=1)
-    results = at_once(app, *[lambda: outbox.claim(limit=3, lease_seconds=300, now=now)] * 4)
+    results = at_once(app, *[lambda: claimed(app, limit=3, at=now)] * 4)
     taken = [delivery.message_id for deliveries in results for delivery in deliveries]
     assert len(taken) == len(set(taken)) == 8

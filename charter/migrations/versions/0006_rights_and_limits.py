@@ -16,6 +16,7 @@ down_revision = "0005"
 branch_labels = None
 depends_on = None
 
+BY_BYTES = sa.String(400).with_variant(sa.String(400, collation="C"), "postgresql")
 _BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
@@ -210,7 +211,7 @@ def upgrade() -> None:
     op.add_column("registry_entry", sa.Column("is_indexable", sa.Boolean(), nullable=True))
     op.add_column("signature", sa.Column("held_because", sa.String(length=16), nullable=True))
     op.add_column("signature", sa.Column("reminded_at", sa.DateTime(timezone=True), nullable=True))
-    op.add_column("signature", sa.Column("name_fold", sa.String(length=400), nullable=True))
+    op.add_column("signature", sa.Column("name_fold", BY_BYTES, nullable=True))
     op.add_column("signature", sa.Column("is_indexable", sa.Boolean(), nullable=True))
 
 

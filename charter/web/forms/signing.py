@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
-from wtforms import BooleanField, Field, RadioField, SelectField, StringField, TextAreaField
+from wtforms import BooleanField, Field, HiddenField, RadioField, SelectField, StringField, TextAreaField
 from wtforms.validators import StopValidation
 
 from charter.domain.email import EmailAddress, EmailError, clean_email
@@ -104,7 +105,7 @@ class DetailsForm(BaseForm):
             return None, None
         wanted = _folded(text)
         for one in self.affiliations:
-            if one.type == kind and any(_folded(spelling) == wanted for spelling in one.spellings):
+            if one.type == kind and any(_listed(spelling) == wanted for spelling in one.spellings):
                 return one.slug, None
         return None, text
 
@@ -113,6 +114,10 @@ class DetailsForm(BaseForm):
         slug, text = self.affiliation()
         return text or next((one.name for one in self.affiliations if one.slug == slug), "")
 
+    def shown_as(self) -> str:
+        """How the name is to be shown."""
+        return str(self.display.data)
+
     def to_details(self) -> Details:
         """The clean answers. An empty short form is made from the name, so that the choice "short" never fails."""
         slug, text = self.affiliation()
@@ -120,7 +125,7 @@ class DetailsForm(BaseForm):
             kind=self.kind.data,
             full_name=self.full_name.data,
             short_name=self.short_name.data or default_short_form(self.full_name.data),
-            display=self.display.data,
+            display=self.shown_as(),
             affiliation_slug=slug,
             affiliation_text=text,
             region_code=self.region.data,
@@ -130,6 +135,10 @@ class DetailsForm(BaseForm):
 class SignForm(DetailsForm):
     """The whole of signing: five answers and three ticks."""
 
+    #: When the page was shown, signed (domain/start.py).
+    start = HiddenField()
+    #: No person sees it; a program that fills in whatever there is does.
+    website = StringField(_l("Leave this field empty"))
     email = StringField(_l("Email"))
     language = RadioField(
         _l("Language of messages"),
@@ -203,6 +212,12 @@ class AnswerForm(BaseForm):
 
 class ButtonForm(BaseForm):
     """A button and nothing else."""
+
+
+@lru_cache(maxsize=1024)
+def _listed(spelling: str) -> str:
+    # The same few with every form; what somebody typed is not kept.
+    return _folded(spelling)
 
 
 def _folded(text: str) -> str:

@@ -72,7 +72,7 @@ class FirstAccountForm(NewPasswordForm):
     def validate_email(self, field: StringField) -> None:
         """In the form for comparison: who signs in should not have to mind capital letters."""
         try:
-            field.data = clean_email(field.data or "").mailbox
+            field.data = clean_email(field.data or "").folded
         except EmailError:
             raise ValidationError(_l("This email address is not valid")) from None
 

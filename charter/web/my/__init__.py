@@ -3,10 +3,24 @@
 from flask import Flask
 
 from charter import clock
-from charter.web.my import acting, door, editing, leaving, papers
+from charter.web.my import acting, address, certificate, data, door, editing, entry, leaving, link, objecting, papers
 from charter.web.my.door import blueprint
 
-__all__ = ["acting", "blueprint", "door", "editing", "init_app", "leaving", "papers"]
+__all__ = [
+    "acting",
+    "address",
+    "blueprint",
+    "certificate",
+    "data",
+    "door",
+    "editing",
+    "entry",
+    "init_app",
+    "leaving",
+    "link",
+    "objecting",
+    "papers",
+]
 
 
 def init_app(app: Flask) -> None:

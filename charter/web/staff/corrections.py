@@ -28,7 +28,9 @@ _LAST = "last_correction"
 
 @dossier_part("corrections")
 def of_dossier(found: Dossier) -> object:
-    """What this person asked for, the newest first."""
+    """What this person asked for, the newest first; nothing can have been before the entry was published."""
+    if found.number is None:
+        return []
     return queries.past_of(found.signature_id, current_language())
 
 

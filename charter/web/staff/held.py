@@ -31,11 +31,11 @@ _MOST_ID = 2**63 - 1
 def group_name(by: str, key: str) -> str:
     """What a group is called. A network is a digest that nobody can turn back: six of its letters tell two apart."""
     if key == "-":
-        return _("unknown")
+        return str(_("unknown"))
     if by == "reason":
         return str(HELD_BECAUSE.get(key, key))
     if by == "network":
-        return _("network %(letters)s", letters=key[:6])
+        return str(_("network %(letters)s", letters=key[:6]))
     if by == "minute":
         return format_datetime(datetime.fromisoformat(f"{key}+00:00"))
     return key

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from flask import Flask
 
-from charter.web.staff import corrections, desk, held, mailboxes, names
+from charter.web.staff import corrections, desk, held, letters, mailboxes, names, objections
 
 #: Their forms carry their own token, so that an expired one costs no typed word.
-OWN_TOKEN = (desk.decide, names.add_name, corrections.decide_correction, mailboxes.find_mailbox, mailboxes.lift_mailbox)
+OWN_TOKEN = (
+    desk.decide,
+    names.add_name,
+    corrections.decide_correction,
+    mailboxes.find_mailbox,
+    mailboxes.lift_mailbox,
+    objections.answer_objection,
+    letters.record_letter,
+    letters.correct_by_letter,
+)
 
 
 def init_app(app: Flask) -> None:
