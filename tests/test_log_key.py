@@ -77,7 +77,8 @@ def signers(app: Flask) -> list[str]:
 
 
 def seeds(app: Flask) -> list[str]:
-    return [line.rpartition("+")[2] for line in log_key.path_of(config(app)).read_text().split()]
+    # Base64 has a plus of its own.
+    return [line.split("+", 4)[4] for line in log_key.path_of(config(app)).read_text().split()]
 
 
 # ── the first run ────────────────────────────────────────────────────────────────────────────────────────────────────
