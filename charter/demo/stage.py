@@ -90,16 +90,16 @@ class Stage:
                 pass
         is_more = is_last_today or bool(played & (PUBLISHED_SOON | DELIVERED_SOON))
         while is_more:
-            batch = outbox.claim(
+            taken = outbox.claim(
                 limit=MAILS_AT_ONCE,
                 lease_seconds=self._settings.outbox_lease_seconds,
                 key=self._key,
                 hourly_budget=0,
                 now=now,
             )
-            for delivery in batch.deliveries:
-                self._deliver(delivery, now=now, is_recovery=batch.is_failing)
-            is_more = batch.is_full
+            for delivery in taken.deliveries:
+                self._deliver(delivery, now=now, is_recovery=taken.is_failing)
+            is_more = taken.is_full
 
     # ── mail ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -174,9 +174,7 @@ def end_by_signatory(
         .where(Objection.signature_id == signature.id, Objection.state == "pending")
         .values(state="cancelled", version=Objection.version + 1)
     )
-    add_event(
-        signature, Move.WITHDRAW, before=before, actor=Actor.SIGNATORY, now=now, staff_id=staff_id, reason=reason
-    )
+    add_event(signature, Move.WITHDRAW, before=before, actor=Actor.SIGNATORY, now=now, staff_id=staff_id, reason=reason)
     return before
 
 

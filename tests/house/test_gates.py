@@ -312,6 +312,8 @@ ACTS: dict[str, Act] = {
     "staff.retry_mail": Act("retry-mail"),
     "staff.find_mailbox": Act(None, {"email": "amina@example.org"}),
     "staff.lift_mailbox": Act("lift-mail-stop", {"email": "amina@example.org", "what": "stop"}, before=_stopped),
+    "staff.add_name": Act("add-notable", {"name": "Ақселеу Тұрсынбек"}),
+    "staff.remove_name": Act("remove-notable"),
     "staff.language": Act(None, {"lang": "kk", "next": "/staff/"}),
     "staff_auth.change_password": Act(
         "staff-password", {"password": PASSWORD, "new_password": NEW_PASSWORD, "again": NEW_PASSWORD}
@@ -397,7 +399,7 @@ def test_every_change_at_the_centre_leaves_one_line_in_the_audit(request: pytest
     assert one.writes in {line["action"] for line in lines}
     for line in lines:
         assert line["staff_id"] is not None
-        assert line["subject"] in {"correction", "mailbox", "message", "signature", "staff"}
+        assert line["subject"] in {"correction", "mailbox", "message", "notable-name", "signature", "staff"}
         assert line["subject_id"] is not None
         for person in world.people.values():
             assert person.answers["full_name"] not in str(line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from flask import redirect, render_template, request, session, url_for
 from werkzeug.wrappers import Response as BaseResponse
@@ -66,7 +67,7 @@ def data_file() -> BaseResponse:
 
 def _shown(mine: MySignature) -> Holdings | None:
     """None unless it was proved in this browser just now."""
-    mark = session.get(_MARK)
+    mark: Any = session.get(_MARK)
     try:
         proved_at = datetime.fromisoformat(mark["at"])
         is_ours = mark["signature"] == mine.signature_id

@@ -170,11 +170,11 @@ def _details_page(found: Dossier, form: CorrectByLetterForm, *, meanwhile: str |
 
 
 def _changed() -> str:
-    return _("The application changed while you looked at it. Nothing was done: look again, and press once more.")
+    return str(_("The application changed while you looked at it. Nothing was done: look again, and press once more."))
 
 
 def _unlikely() -> str:
-    return _("Give a day within the last year, not in the future")
+    return str(_("Give a day within the last year, not in the future"))
 
 
 # ── handing over ─────────────────────────────────────────────────────────────────────────────────────────────────────

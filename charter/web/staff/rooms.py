@@ -18,6 +18,9 @@ OWN_TOKEN = (
     letters.correct_by_letter,
 )
 
+#: What comes with them.
+ROOMS = (corrections, desk, held, letters, mailboxes, names, objections)
+
 
 def init_app(app: Flask) -> None:
     """Registers the desk with all its rooms."""
