@@ -218,6 +218,7 @@ def _public_settings(config: settings.Settings) -> dict[str, object]:
         "declined_keep_days",
         "trace_keep_days",
         "mailbox_keep_days",
+        "address_change_keep_days",
         "words_keep_days",
         "backup_keep_days",
         "open_data_licence",

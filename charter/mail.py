@@ -138,6 +138,8 @@ def links_for(mail: Delivery, *, key: bytes, settings: Settings) -> dict[str, st
         links["my_url"] = f"{base}/my/{token}"
     elif mail.link_purpose in {"address-old", "address-new"}:
         links["address_url"] = f"{base}/my/address/{token}"
+    if mail.link_purpose == "address-new":
+        links["not_me_url"] = f"{base}/not-me/{token}"
     if mail.link_purpose != "personal":
         links["code"] = tokens.code(key, mail.link_purpose, mail.link_uid)
     return links

@@ -122,7 +122,6 @@ def test_a_hard_bounce_stops_mail_to_the_mailbox_until_staff_lift_it(app: Flask,
         assert db.session.scalars(select(Audit.action).filter_by(subject="mailbox")).all() == ["lift-mail-bounce"]
 
 
-@pytest.mark.parametrize("engine_name", ["sqlite"])
 def test_a_full_mailbox_is_counted_and_gets_its_mail(app: Flask) -> None:
     sign(app)
     work(app)

@@ -60,6 +60,18 @@ KINDS: dict[str, tuple[dict[str, Any], str | None]] = {
     "declined": ({"reason": "other", "note": NOTE}, "personal"),
     "withdrawn": ({}, None),
     "code": ({"minutes": 30}, "act"),
+    "reminder": ({}, "confirm"),
+    "personal-link": ({}, "personal"),
+    "link-renewed": ({}, "personal"),
+    "address-old": ({"change": 1}, "address-old"),
+    "address-new": ({"change": 1}, "address-new"),
+    "address-changed": ({}, None),
+    "correction-approved": ({"number": 1234, "entry": ENTRY}, "personal"),
+    "correction-declined": ({"reason": "name-not-shown", "note": NOTE}, "personal"),
+    "objection-received": ({"due_on": "2026-11-27"}, "personal"),
+    "objection-upheld": ({"due_on": "2026-11-27", "answer": NOTE}, "personal"),
+    "objection-rejected": ({"answer": NOTE}, "personal"),
+    "erased": ({}, None),
 }
 
 
@@ -379,7 +391,7 @@ def rendered(app: Flask, kind: str, language: str, **more: Any) -> EmailMessage:
         values=values,
         link_purpose=purpose,
         link_uid=None if purpose is None else b"u" * 16,
-        link_expires_at=SENT_AT + timedelta(days=7) if purpose in {"confirm", "act"} else None,
+        link_expires_at=SENT_AT + timedelta(days=7) if purpose not in {"personal", None} else None,
         created_at=SENT_AT,
         first_uid=b"u" * 16 if kind in {"already-signed", "confirm-signature", "reminder"} else None,
     )
@@ -494,7 +506,9 @@ def test_text_and_html_say_the_same(renderer: Flask, kind: str, language: str) -
     assert not tree.query("img, script, link, iframe, form"), "nothing that calls home"
 
 
-@pytest.mark.parametrize("kind", ["clarification", "declined"])
+@pytest.mark.parametrize(
+    "kind", ["clarification", "declined", "correction-declined", "objection-upheld", "objection-rejected"]
+)
 def test_what_a_reviewer_types_is_text_in_the_html_too(renderer: Flask, kind: str) -> None:
     message = rendered(renderer, kind, "ru")
     tree = html_of(message)

@@ -38,7 +38,7 @@ RULES: tuple[Rule, ...] = (
     Rule("day-keys", "keys of the days that those were digested with: deleted", "trace_keep_days"),
     Rule("challenges", "proofs of work that were used and would no longer be taken: deleted"),
     Rule("mailboxes", "what mailboxes were sent, and which want no mail: deleted", "mailbox_keep_days"),
-    Rule("address-changes", "changes of address, done or given up: deleted", keeps=timedelta(days=14)),
+    Rule("address-changes", "changes of address, done or given up: deleted", "address_change_keep_days"),
     Rule("corrections", "corrections that were decided: emptied", "words_keep_days"),
     Rule("objections", "words of objections that were answered: deleted", "words_keep_days"),
     Rule("mail-hours", "how many mails left in an hour: deleted", keeps=timedelta(days=7)),

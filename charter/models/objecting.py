@@ -65,18 +65,19 @@ def _declined_application(signature_id: int, *, now: datetime) -> Target | None:
 
 
 def _declined_correction(signature_id: int, *, now: datetime) -> Target | None:
-    """The newest one, and only while the signatory has not asked for anything newer."""
+    """The newest one, and only while the signatory has not asked for anything newer and its words are kept."""
     row = db.session.execute(
         select(
             Correction.id,
             Correction.staff_id,
             Correction.state,
+            Correction.full_name,
             has_come(Correction.effective_at, now=now, longest=LONGEST_UNDO).label("is_effective"),
         )
         .where(Correction.signature_id == signature_id)
         .order_by(Correction.id.desc())
         .limit(1)
     ).first()
-    if row is None or row.state != "declined" or not row.is_effective:
+    if row is None or row.state != "declined" or not row.is_effective or not row.full_name:
         return None
     return Target(None, row.id, row.staff_id)

@@ -61,8 +61,17 @@ def _challenges(cutoff_at: datetime) -> Select[Any]:
 
 def _mailboxes(cutoff_at: datetime) -> Select[Any]:
     return select(MailboxTally.digest).where(
-        MailboxTally.last_mail_at <= cutoff_at,
-        or_(MailboxTally.stopped_until.is_(None), MailboxTally.stopped_until <= cutoff_at),
+        # Without a moment: a name that was looked up while its mailbox took no mail. Nothing was ever counted of it.
+        or_(
+            MailboxTally.last_mail_at <= cutoff_at,
+            and_(MailboxTally.last_mail_at.is_(None), MailboxTally.bounce_count == 0),
+        ),
+        # By the settings, what is kept outlasts the wish for no mail.
+        or_(
+            MailboxTally.stopped_until.is_(None),
+            MailboxTally.stopped_until <= cutoff_at,
+            MailboxTally.stopped_at <= cutoff_at,
+        ),
     )
 
 
@@ -75,7 +84,11 @@ def _address_changes(cutoff_at: datetime) -> Select[Any]:
 
 def _corrections(cutoff_at: datetime) -> Select[Any]:
     return select(Correction.id).where(
-        Correction.state != "pending", Correction.decided_at <= cutoff_at, Correction.full_name != ""
+        Correction.state != "pending",
+        Correction.decided_at <= cutoff_at,
+        Correction.full_name != "",
+        # Its answer may still make it so.
+        ~exists().where(Objection.correction_id == Correction.id, Objection.state == "pending"),
     )
 
 

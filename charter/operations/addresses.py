@@ -12,14 +12,14 @@ from sqlalchemy import or_, select, update
 
 from charter.domain import token as tokens
 from charter.domain.email import EmailAddress
-from charter.domain.signature import LIVE, STANDING, Actor, Move, State
+from charter.domain.signature import STANDING, Actor, Move, State
 from charter.models import moments
 from charter.models.base import db
 from charter.models.outbox import Message
 from charter.models.rights import AddressChange
 from charter.models.signature import Link, Signature
 from charter.operations.links import WITH_PAGE, give_new_link
-from charter.operations.mailboxes import BOUNCED, note_confirmed
+from charter.operations.mailboxes import BOUNCED, note_confirmed, stop_writing
 from charter.operations.proving import Outcome, Proof, Result, check_proof, get_signature, prove_act
 from charter.operations.steps import add_event, message_to
 from charter.operations.unit import lock, operation
@@ -179,6 +179,36 @@ def confirm(token: str, *, proof: Proof, key: bytes, code_tries: int, people_per
     return Result(Outcome.DONE, personal_token=_apply(change, signature, key=key, now=now))
 
 
+@operation
+def refuse(token: str, *, proof: Proof, key: bytes, code_tries: int, stop_days: int, now: datetime) -> Result:
+    """ "This was not me" from the new address: the change ends, and no first mail goes there for so long.
+
+    Only the code of the mail counts: the signing browser is of whoever typed the address. A wrong one is counted.
+    ALREADY where the address has agreed.
+    """
+    digest = tokens.token_digest(token)
+    found = db.session.execute(
+        select(AddressChange.signature_id, AddressChange.mailbox).where(AddressChange.new_digest == digest)
+    ).first()
+    if found is None:
+        return Result(Outcome.UNKNOWN)
+    lock("mailbox", found.mailbox)
+    signature = get_signature(found.signature_id)
+    change = db.session.scalars(select(AddressChange).where(AddressChange.new_digest == digest).with_for_update()).one()
+    if change.ended_at is not None:
+        return Result(Outcome.EXPIRED)
+    if change.new_confirmed_at is not None:
+        return Result(Outcome.ALREADY)
+    by_code = Proof(None, proof.code)
+    refused = _check(change, signature, by_code, is_old=False, key=key, code_tries=code_tries)
+    if refused is not None:
+        return refused
+    mailbox = change.mailbox
+    _end(change, now=now)
+    stop_writing(mailbox, key=key, stop_days=stop_days, now=now)
+    return Result(Outcome.DONE)
+
+
 def _check(
     change: AddressChange, signature: Signature, proof: Proof, *, is_old: bool, key: bytes, code_tries: int
 ) -> Result | None:
@@ -197,23 +227,20 @@ def _check(
 
 
 def _has_room(signature: Signature, mailbox: str, *, people: int) -> bool:
-    """Whether this person may join those behind a mailbox: as when signing, but nobody can be set aside any more."""
+    """Whether this person may join those who stand behind a mailbox.
+
+    Who has not confirmed does not count, other than when signing: nobody can be set aside here, and a stranger who
+    signs with an address must not keep its owner from it.
+    """
     if signature.state not in STANDING or mailbox == signature.mailbox:
         return True
     others: Sequence[Any] = db.session.execute(
-        select(Signature.name_key, Signature.state)
-        .where(
-            Signature.mailbox == mailbox,
-            Signature.id != signature.id,
-            Signature.state.in_(LIVE),
-            ~Signature.held,
-        )
+        select(Signature.name_key)
+        .where(Signature.mailbox == mailbox, Signature.id != signature.id, Signature.state.in_(STANDING))
         .distinct()
-        .limit(4 * people + 4)
     ).all()
-    if any(other.name_key == signature.name_key and other.state in STANDING for other in others):
-        return False
-    return len({other.name_key for other in others} - {signature.name_key}) < people
+    names = {other.name_key for other in others}
+    return signature.name_key not in names and len(names) < people
 
 
 def _apply(change: AddressChange, signature: Signature, *, key: bytes, now: datetime) -> str:
@@ -224,7 +251,8 @@ def _apply(change: AddressChange, signature: Signature, *, key: bytes, now: date
     # What failed is kept with its address, to be tried again by hand.
     db.session.execute(
         update(Message)
-        .where(Message.signature_id == signature.id, Message.recipient.is_not(None))
+        # What tells a former address that nothing more will come is for that address.
+        .where(Message.signature_id == signature.id, Message.recipient.is_not(None), Message.kind != CHANGED)
         .values(recipient=signature.email),
         execution_options={"synchronize_session": False},
     )

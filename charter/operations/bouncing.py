@@ -47,7 +47,9 @@ def note(mark: Mark, *, is_hard: bool, key: bytes, now: datetime) -> Noted:
         return Noted.UNKNOWN
     if message.last_error == HARD or (message.last_error == SOFT and not is_hard):
         return Noted.AGAIN
-    message.last_error = HARD if is_hard else SOFT
+    # What waits says why, and is let go by that.
+    if not message.on_hold:
+        message.last_error = HARD if is_hard else SOFT
     digest = mailbox_digest(mailbox, key=key)
     insert_if_absent(MailboxTally, [{"digest": digest, "unconfirmed_count": 0, "bounce_count": 0, "last_mail_at": now}])
     values = {"bounce_count": MailboxTally.bounce_count + 1}

@@ -311,14 +311,16 @@ def queued_event(correction: Correction) -> LogEvent | None:
 
 
 def _unsent_mail_of(correction: Correction) -> Message | None:
-    """The mail about a declined one, unless it has left or is on its way."""
+    """The mail about a declined one, unless it has left or is on its way; locked, so that no worker takes it up now."""
     mails = db.session.scalars(
-        select(Message).where(
+        select(Message)
+        .where(
             Message.signature_id == correction.signature_id,
             Message.kind == DECLINED_MAIL,
             Message.done_at.is_(None),
             Message.leased_until.is_(None),
         )
+        .with_for_update()
     )
     return next((mail for mail in mails if mail.values.get(_ID) == correction.id), None)
 

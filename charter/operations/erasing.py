@@ -106,16 +106,20 @@ def end_for_good(
         end_by_signatory(signature, now=now, staff_id=staff_id, reason=reason)
         db.session.add(LogEvent(kind="withdraw", signature_id=signature.id, values=values, effective_at=now))
     move_to_erased(signature, now=now, staff_id=staff_id, actor=actor, reason=reason)
-    # What was decided comes before the end.
+    _bring_forward(signature, now=now)
+    if signature.confirmed_at is not None:
+        db.session.add(LogEvent(kind="erase", signature_id=signature.id, values=values, effective_at=now))
+    # Whoever cleans the file hears of it.
+    leave(signature, now=now)
+
+
+def _bring_forward(signature: Signature, *, now: datetime) -> None:
+    """What was decided, and waits for its seconds of undo, comes before the end."""
     db.session.execute(
         update(LogEvent)
         .where(LogEvent.signature_id == signature.id, LogEvent.effective_at > now, ~is_leaving())
         .values(effective_at=now)
     )
-    if signature.confirmed_at is not None:
-        db.session.add(LogEvent(kind="erase", signature_id=signature.id, values=values, effective_at=now))
-    # Whoever cleans the file hears of it.
-    leave(signature, now=now)
 
 
 def withdraw_at_once(
@@ -127,6 +131,7 @@ def withdraw_at_once(
     """
     before = end_by_signatory(signature, now=now, staff_id=staff_id, reason=reason)
     if before is not State.SUBMITTED:
+        _bring_forward(signature, now=now)
         db.session.add(
             LogEvent(kind="withdraw", signature_id=signature.id, values={"entry": signature.entry}, effective_at=now)
         )
@@ -160,6 +165,29 @@ def end_earlier(signature: Signature, *, now: datetime, actor: Actor = Actor.SIG
         earlier = find_earlier(earlier)
 
 
+def end_later(signature: Signature, *, mailbox: str, now: datetime, actor: Actor = Actor.SIGNATORY) -> None:
+    """Whoever has a declined application erased is not to be kept in what took it up again: that is erased as well.
+
+    mailbox: of the signature before it was emptied. What was moved to another mailbox since is left alone: whoever has
+    the former one must not end it.
+    """
+    later = _find_later(signature)
+    while later is not None:
+        state = State(later.state)
+        if later.mailbox == mailbox and (state in STANDING or may(state, Move.ERASE)):
+            end_for_good(later, now=now, actor=actor)
+        later = _find_later(later)
+
+
+def _find_later(signature: Signature) -> Signature | None:
+    return db.session.scalars(
+        select(Signature)
+        .join(Objection, Objection.new_signature_id == Signature.id)
+        .where(Objection.signature_id == signature.id)
+        .with_for_update(of=Signature)
+    ).first()
+
+
 # ── verbs ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -176,8 +204,10 @@ def erase(entry: str, *, now: datetime, staff_id: int | None = None) -> None:
     if signature is None:
         _erase_unsigned(entry, now=now, staff_id=staff_id)
         return
+    mailbox = signature.mailbox
     end_for_good(signature, now=now, staff_id=staff_id)
     end_earlier(signature, now=now, actor=Actor.CENTRE)
+    end_later(signature, mailbox=mailbox, now=now, actor=Actor.CENTRE)
     add_audit("erase", staff_id=staff_id, subject="signature", subject_id=signature.id, now=now)
 
 

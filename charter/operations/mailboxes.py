@@ -230,6 +230,12 @@ def stop(token: str, *, proof: Proof, key: bytes, code_tries: int, stop_days: in
     if refused is not None:
         return refused
     link.used_at = link.used_at or now
+    stop_writing(mailbox, key=key, stop_days=stop_days, now=now)
+    return Result(Outcome.DONE)
+
+
+def stop_writing(mailbox: str, *, key: bytes, stop_days: int, now: datetime) -> None:
+    """Whoever reads this mailbox wants no first mail, and what it has not confirmed ends; the mailbox is locked."""
     unconfirmed = db.session.scalars(
         select(Signature)
         .where(Signature.mailbox == mailbox, Signature.state == State.SUBMITTED)
@@ -241,7 +247,6 @@ def stop(token: str, *, proof: Proof, key: bytes, code_tries: int, stop_days: in
         expire(one, now=now)
         cancel_messages(one, now=now)
     _upsert(mailbox_digest(mailbox, key=key), now=now, stopped_at=now, stopped_until=now + timedelta(days=stop_days))
-    return Result(Outcome.DONE)
 
 
 class Lifting(StrEnum):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, or_, select
 
 from charter.domain.moments import LONGEST_UNDO
 from charter.domain.signature import Actor, Display, Move
@@ -133,15 +133,18 @@ def _take_events(now: datetime) -> tuple[Sequence[LogEvent], bool]:
     overwritten by a batch that saw the event a moment too early, and nobody waits in a circle.
     """
     due = db.session.execute(
-        select(LogEvent.id, LogEvent.signature_id)
+        select(LogEvent.id, LogEvent.signature_id, LogEvent.kind, LogEvent.values)
         .where(has_come(LogEvent.effective_at, now=now, longest=LONGEST_UNDO), ~is_leaving())
         .order_by(LogEvent.id)
         .limit(MOST_EVENTS)
     ).all()
     signature_ids = {row.signature_id for row in due if row.signature_id is not None}
-    db.session.scalars(
-        select(Signature).where(Signature.id.in_(signature_ids)).order_by(Signature.id).with_for_update()
-    ).all()
+    whose: ColumnElement[bool] = Signature.id.in_(signature_ids)
+    # Whoever chooses once more while we look would believe that we have yet to look.
+    entries = {str(row.values["entry"]) for row in due if row.kind == "refresh" and "entry" in row.values}
+    if entries:
+        whose = or_(whose, Signature.entry.in_(entries))
+    db.session.scalars(select(Signature).where(whose).order_by(Signature.id).with_for_update()).all()
     events = db.session.scalars(
         select(LogEvent).where(LogEvent.id.in_([row.id for row in due])).order_by(LogEvent.id)
     ).all()

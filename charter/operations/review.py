@@ -111,13 +111,9 @@ def undo(decision_id: int, *, staff_id: int, now: datetime) -> int:
     if decision.action != "ask" and is_queued is None:
         # A worker whose clock runs ahead of ours has published it already.
         raise TooLateError
-    # The worker's clock may run ahead of ours: mail that is on its way cannot be taken back.
-    sent = db.session.scalars(
-        select(Message.id).where(
-            Message.decision_id == decision_id, Message.done_at.is_not(None) | Message.leased_until.is_not(None)
-        )
-    ).first()
-    if sent is not None:
+    # The worker's clock may run ahead of ours: mail that is on its way cannot be taken back. Locked, it stays here.
+    mails = db.session.scalars(select(Message).where(Message.decision_id == decision_id).with_for_update()).all()
+    if any(mail.done_at is not None or mail.leased_until is not None for mail in mails):
         raise TooLateError
     try:
         take_back(signature, decision, now=now, staff_id=staff_id)

@@ -14,7 +14,7 @@ from charter.models.base import db
 from charter.models.rights import WrittenRequest
 from charter.models.signature import Signature
 from charter.operations import corrections, objections
-from charter.operations.erasing import end_earlier, end_for_good, withdraw_at_once
+from charter.operations.erasing import end_earlier, end_for_good, end_later, withdraw_at_once
 from charter.operations.proving import Outcome, Proof, Result, get_signature, prove_act
 from charter.operations.steps import Details, add_audit, add_event, apply_details, message_to, resolve_details
 from charter.operations.unit import operation
@@ -58,9 +58,11 @@ def _erase_at_once(
 ) -> None:
     """Everything goes but one last mail, which tells of it."""
     farewell = message_to("erased", signature, link=None, now=now) if signature.email else None
+    mailbox = signature.mailbox
     objections.give_up(signature, now=now)
     end_for_good(signature, now=now, staff_id=staff_id, actor=Actor.SIGNATORY, reason=reason)
     end_earlier(signature, now=now)
+    end_later(signature, mailbox=mailbox, now=now)
     if farewell is not None:
         db.session.add(farewell)
 

@@ -15,6 +15,7 @@ from charter.domain.signature import State
 from charter.models.base import db
 from charter.models.limits import MailboxTally
 from charter.models.outbox import Message
+from charter.models.rights import AddressChange
 from charter.models.signature import Link, Signature
 
 #: Beyond this a page says "more than".
@@ -24,11 +25,15 @@ MOST_SIGNATURES = 20
 
 @dataclass(frozen=True)
 class StoppableView:
-    """A mail that can be answered with "this was not me". status: waiting | already. It holds nothing personal."""
+    """A mail that can be answered with "this was not me". status: waiting | already. It holds nothing personal.
+
+    is_change: it asked whether somebody's mail shall come to this address.
+    """
 
     status: str
     is_signing_browser: bool = False
     tries: int = 0
+    is_change: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,12 +75,26 @@ def find_stoppable(token: str, *, browser_digest: bytes | None) -> StoppableView
         .join(Signature, Signature.id == Link.signature_id)
         .where(Link.token_digest == tokens.token_digest(token), Link.purpose == "confirm")
     ).first()
-    if row is None or not row.mailbox or (row.held and row.state == State.SUBMITTED):
+    if row is None:
+        return _find_refusable(token)
+    if not row.mailbox or (row.held and row.state == State.SUBMITTED):
         return None
     if row.state not in {State.SUBMITTED, State.EXPIRED}:
         return StoppableView("already")
     is_here = browser_digest is not None and browser_digest == row.browser_digest
     return StoppableView("waiting", is_signing_browser=is_here, tries=row.tries)
+
+
+def _find_refusable(token: str) -> StoppableView | None:
+    row = db.session.execute(
+        select(AddressChange.new_tries, AddressChange.new_confirmed_at).where(
+            AddressChange.new_digest == tokens.token_digest(token), AddressChange.ended_at.is_(None)
+        )
+    ).first()
+    if row is None:
+        return None
+    status = "waiting" if row.new_confirmed_at is None else "already"
+    return StoppableView(status, tries=row.new_tries, is_change=True)
 
 
 def find_mailbox(

@@ -222,6 +222,9 @@ class Settings:
         least=30,
         most=3650,
     )
+    address_change_keep_days: int = _setting(
+        14, "A new address that was not confirmed is deleted so long after it was asked for.", least=1, most=90
+    )
     words_keep_days: int = _setting(
         365, "Corrections and objections lose their words so long after they were decided.", least=30, most=3650
     )

@@ -60,6 +60,9 @@ def complete(values: dict[str, Any], sources: Mapping[str, str], problems: list[
     if values["unconfirmed_keep_days"] < values["confirm_link_days"]:
         named = sources.get("unconfirmed_keep_days") or sources.get("confirm_link_days", "unconfirmed_keep_days")
         problems.append(f"{named}: unconfirmed_keep_days must not be less than confirm_link_days.")
+    if values["mailbox_keep_days"] < values["mail_stop_days"]:
+        named = sources.get("mailbox_keep_days") or sources.get("mail_stop_days", "mailbox_keep_days")
+        problems.append(f"{named}: mailbox_keep_days must not be less than mail_stop_days.")
     if values["metrics_port"] and values["metrics_port"] == values["bind_port"]:
         problems.append(f"{sources['metrics_port']} must not be the port of the web server.")
 

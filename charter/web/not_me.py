@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask, render_template, request
+from flask import Blueprint, Flask, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from charter import clock
-from charter.operations import mailboxes
+from charter.operations import addresses, mailboxes
 from charter.operations.proving import Outcome, Proof
 from charter.queries import mailboxes as queries
 from charter.web.forms.signing import CodeForm
@@ -20,8 +20,10 @@ def not_me(token: str) -> BaseResponse | str | tuple[str, int]:
     """GET says what would happen; POST does it, from the signing browser or with the code in the mail."""
     settings = config()
     form = CodeForm()
+    view = queries.find_stoppable(token, browser_digest=browser_digest())
     if request.method == "POST" and not is_switch() and form.validate():
-        result = mailboxes.stop(
+        stop = addresses.refuse if view is not None and view.is_change else mailboxes.stop
+        result = stop(
             token,
             proof=Proof(browser_digest(), form.code.data),
             key=key(),
@@ -30,11 +32,13 @@ def not_me(token: str) -> BaseResponse | str | tuple[str, int]:
             now=clock.now(),
         )
         if result.outcome is Outcome.DONE:
-            return render_template("signing/not_me_done.html")
+            return render_template("signing/not_me_done.html", view=view)
         say_code(form, result)
-    view = queries.find_stoppable(token, browser_digest=browser_digest())
+        view = queries.find_stoppable(token, browser_digest=browser_digest())
     if view is None:
         return render_template("signing/link_ended.html"), 404
+    if view.status == "already" and view.is_change:
+        return redirect(url_for("my.confirm_address", token=token), code=303)
     if view.status == "already":
         return render_template("signing/already_confirmed.html")
     page = render_template(

@@ -80,7 +80,7 @@ def test_withdrawing_in_the_signing_browser_takes_two_clicks(
     reviewer.decide(person, "approve")
     entry = link_in(centre.postbox.wait(person.email, "/entries/"), "/entries/")
     observer.open(f"/{person.lang}/my/")
-    observer.press("main a.danger")
+    observer.press("main a[href$='/my/withdraw/']")
     observer.press("#withdraw-form button.danger")
     assert observer.path.startswith(f"/{person.lang}/my/")
     reader = visit(lang=person.lang)
@@ -90,7 +90,7 @@ def test_withdrawing_in_the_signing_browser_takes_two_clicks(
     assert reader.page.locator(f'tr.ended a[href$="{entry}"]').count() == 1, "the line stays, without the name"
     centre.postbox.wait(person.email, f"/{person.lang}/sign/")
     observer.open(f"/{person.lang}/my/")
-    assert observer.page.locator("main a.danger").count() == 0
+    assert observer.page.locator("main a[href$='/my/withdraw/']").count() == 0
 
 
 @EACH_LANGUAGE
@@ -102,7 +102,7 @@ def test_withdrawing_elsewhere_asks_for_a_fresh_code(
     other.open(personal)
     assert "/my/" in other.path
     assert personal not in other.page.url, "the secret leaves the address line"
-    other.press("main a.danger")
+    other.press("main a[href$='/my/withdraw/']")
     for wrong in ("", "000000", code_in(centre.postbox.wait(person.email, "/confirm/"))):
         other.page.locator("#code").fill(wrong)
         other.press("#withdraw-form button.danger")

@@ -255,7 +255,6 @@ def test_a_signature_that_is_closed_or_not_confirmed_has_no_address_to_change(ap
     assert to(app, NEW) == []
 
 
-@sqlite_only
 def test_strangers_are_written_to_only_so_often(app: Flask, clock: Clock) -> None:
     signature_id = confirmed(app)
     outcomes = [begin(app, signature_id, f"stranger{place}@example.org") for place in range(4)]

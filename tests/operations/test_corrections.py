@@ -487,7 +487,6 @@ def test_a_wish_cannot_show_more_by_itself(app: Flask, desk: Desk, clock: Clock)
     assert entry_row(app, signature_id).display == "unlisted"
 
 
-@ONE_ENGINE
 def test_changes_are_limited_a_day_but_showing_less_never_is(app: Flask, desk: Desk, clock: Clock) -> None:
     signature_id = published(app, desk, clock)
     for place in range(CHANGES_A_DAY // 2):

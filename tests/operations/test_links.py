@@ -130,7 +130,6 @@ def test_the_link_is_mailed_at_most_once_in_a_quarter_of_an_hour(app: Flask, clo
     assert len(sent(app)) == 2
 
 
-@sqlite_only
 def test_nobody_fills_a_mailbox_by_asking_all_day(app: Flask, clock: Clock) -> None:
     confirmed(app)
     for _ in range(links.MAILS_A_DAY + 3):
@@ -243,7 +242,6 @@ def test_what_is_no_address_is_refused_beside_the_field_and_stored_nowhere(app: 
     assert changed_tables(before, dump(app)) <= {"rate_limit"}
 
 
-@sqlite_only
 def test_one_network_asks_only_so_often_and_the_answer_says_nothing_about_the_address(app: Flask, clock: Clock) -> None:
     confirmed(app)
     before = waiting(app)

@@ -116,7 +116,6 @@ def test_what_waited_leaves_once_the_mailbox_has_confirmed(app: Flask, clock: Cl
     assert sent(app).count("confirmed") == 1
 
 
-@pytest.mark.parametrize("engine_name", ["sqlite"])
 def test_a_mailbox_that_has_confirmed_gets_no_more_than_five_at_once_and_then_one_a_day(
     app: Flask, clock: Clock
 ) -> None:
@@ -339,7 +338,6 @@ def test_confirming_against_not_me_at_once_leaves_one_of_the_two(app: Flask, clo
         )
 
 
-@pytest.mark.parametrize("engine_name", ["sqlite"])
 def test_staff_lift_a_stop_and_signing_works_again(app: Flask, desk: Desk, clock: Clock) -> None:
     token, code = token_of(app, sign(app))
     stop(app, token, code=code)

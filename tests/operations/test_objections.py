@@ -109,7 +109,6 @@ def taken_up(app: Flask, objection_id: int) -> int:
 # ── objecting ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@ONE_ENGINE
 def test_an_objection_waits_with_a_day_and_is_told_of_by_mail(app: Flask, desk: Desk, clock: Clock) -> None:
     signature_id = declined(app, desk, clock)
     objection_id = object_to(app, signature_id)
@@ -180,7 +179,6 @@ def test_whoever_decided_does_not_answer(app: Flask, desk: Desk, clock: Clock) -
         assert queries.queue(staff_id=desk.id, today=date(2026, 11, 28)).rows[0].is_late
 
 
-@ONE_ENGINE
 def test_a_rejection_needs_words_and_brings_them(app: Flask, desk: Desk, dana: Desk, clock: Clock) -> None:
     signature_id = declined(app, desk, clock)
     objection_id = object_to(app, signature_id)
@@ -488,7 +486,6 @@ def declined_wish(app: Flask, desk: Desk, clock: Clock) -> tuple[int, int]:
     return signature_id, object_to(app, signature_id)
 
 
-@ONE_ENGINE
 def test_an_upheld_objection_to_a_declined_correction_changes_the_entry(
     app: Flask, desk: Desk, dana: Desk, clock: Clock
 ) -> None:

@@ -73,7 +73,6 @@ def events(app: Flask, signature_id: int) -> list[tuple[str, str, str | None, in
 # ── erasing at one's own word ────────────────────────────────────────────────────────────────────────────────────────
 
 
-@ONE_ENGINE
 @pytest.mark.parametrize("state", ["confirmed", "clarification", "approved", "published", "declined", "declining"])
 def test_erasing_leaves_nothing_but_one_last_mail_and_then_nothing(
     app: Flask, desk: Desk, clock: Clock, state: str
@@ -142,7 +141,6 @@ def test_a_clock_that_jumps_back_does_not_keep_the_address_either(
         assert db.session.scalars(select(Message)).all() == []
 
 
-@ONE_ENGINE
 def test_erasing_asks_for_the_browser_or_a_code_and_counts_wrong_ones(app: Flask, clock: Clock) -> None:
     signature_id = confirmed(app)
     work(app)
@@ -206,7 +204,6 @@ def test_withdrawing_by_letter_is_the_signatorys_word_with_the_recorders_number(
         record(app, desk, signature_id, "withdraw")
 
 
-@ONE_ENGINE
 @pytest.mark.parametrize("state", ["submitted", "expired", "confirmed", "published", "declined"])
 def test_erasing_by_letter_works_in_every_state(app: Flask, desk: Desk, clock: Clock, state: str) -> None:
     signature_id = bring_to(app, desk, clock, state)
@@ -219,7 +216,6 @@ def test_erasing_by_letter_works_in_every_state(app: Flask, desk: Desk, clock: C
         record(app, desk, signature_id, "erase")
 
 
-@ONE_ENGINE
 def test_data_are_handed_over_by_whoever_recorded_the_letter_for_an_hour(app: Flask, desk: Desk, clock: Clock) -> None:
     signature_id = confirmed(app)
     request_id = record(app, desk, signature_id, "data")
@@ -259,7 +255,6 @@ def test_a_correction_by_letter_is_done_before_the_decision_and_reviewed_after_i
         assert (asked.state, asked.full_name, asked.due_on) == ("pending", "Әмина Серікова", date(2026, 11, 25))
 
 
-@ONE_ENGINE
 def test_an_objection_by_letter_is_due_from_the_day_the_letter_came(app: Flask, desk: Desk, clock: Clock) -> None:
     signature_id = bring_to(app, desk, clock, "declined")
     with pytest.raises(FieldRefusedError):

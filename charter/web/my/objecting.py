@@ -33,7 +33,7 @@ class MyRights:
 
 @section("rights")
 def find_rights(mine: MySignature) -> MyRights:
-    """For `signing/_my_rights.html`."""
+    """For `signing/_my_objections.html` and `signing/_my_rights.html`."""
     return MyRights(
         may_object=queries.may_object(mine.signature_id, mine.state, now=clock.now()),
         may_erase=may_erase(mine),

@@ -107,7 +107,8 @@ _WORDS: dict[str, Callable[[Hint], str]] = {
 def _up_to(hint: Hint, words: str) -> str:
     if hint.count < queries.MOST_COUNTED:
         return words
-    return f"{_('%(count)s or more: not counted further.', count=hint.count)} {words}"
+    more = _("%(count)s or more: not counted further.", count=hint.count)
+    return f"{more} {words}"
 
 
 def say(found: Sequence[Hint]) -> list[Said]:
