@@ -37,7 +37,7 @@ class Database:
 
     def __init__(self, instance: Path, url: str | None) -> None:
         # One machine that signs as fast as it can is what limits are for.
-        self.environ = {name: "0" for name in NO_LIMITS} | ({"CHARTER_DATABASE_URL": url} if url else {})
+        self.environ = dict.fromkeys(NO_LIMITS, "0") | ({"CHARTER_DATABASE_URL": url} if url else {})
         self._file = instance / "charter.db"
         self._url = url and make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
