@@ -139,7 +139,8 @@ def _answer(one: Asked, box: _Tally | None, name: _Tally | None, *, longest_wait
     if one.was_counted or box is None or name is None:
         # Another attempt at what was counted before.
         return _GO
-    if _is_soon(name.last_mail_at, PAUSE, now=now):
+    # Whoever has confirmed and signs again has lost the link, and waits for it: the number of mails is limit enough.
+    if box.confirmed_at is None and _is_soon(name.last_mail_at, PAUSE, now=now):
         return Answer(Verdict.LATER, until=min((name.last_mail_at or now) + PAUSE, now + longest_wait))
     for row, most in ((name, MOST_FOR_NAME), (box, MOST_FOR_MAILBOX)):
         if row.unconfirmed_count < most:

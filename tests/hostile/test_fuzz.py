@@ -68,6 +68,8 @@ def test_whatever_is_sent_is_answered_and_only_clean_texts_are_stored(world: Wor
         "consent_text",
         "link",
         "message",
+        "signing_trace",
+        "day_key",
     }
     assert seen[422] > 10, "the generator is too kind"
     known = {row["id"] for row in before["signature"]}

@@ -174,6 +174,8 @@ OPTIONAL = {
     "code",
     "answer",
     "password",
+    "start",
+    "website",
 }
 
 
