@@ -102,7 +102,7 @@ def test_the_questions_looked_at_are_the_questions_asked(app: Flask, clock: Cloc
     with statements(app) as seen:
         ask(app)
     asked = [one for one in seen if " FROM " in one.replace("\n", " ") and "sqlite_master" not in one]
-    # The seven; whether anything was ever published, the newest checkpoint, the way out of mail: one row each by its key.
+    # The seven; whether anything was ever published, the newest checkpoint, the way out of mail: a row each by its key.
     assert len(asked) == len(health.questions(today=date(2026, 11, 20))) + 3, asked
     assert clock is not None
 
