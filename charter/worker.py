@@ -18,6 +18,7 @@ from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
 from charter import clock, kept_spreadsheet, logs, meters, metrics
+from charter.chores import Chores
 from charter.domain.mail import Batch, Delivery
 from charter.forgetting import Forgetting
 from charter.mail import (
@@ -339,6 +340,9 @@ def run_once(app: Flask) -> tuple[int, int]:
                 if done.is_broken:
                     break
             _keep_terms(Retention(settings), forgetting, at_once=True)
+            chores = Chores(settings)
+            while chores.round(at_once=True):
+                pass
             while forgetting.step(at_once=True):
                 pass
             asker.ask_once(settings)
@@ -366,6 +370,7 @@ def run(app: Flask) -> None:
     checking = SelfCheck(settings)
     retention = Retention(settings)
     older_names = OlderNames()
+    chores = Chores(settings)
     next_publication = 0.0
     logs.speak_for_process()
     metrics.start(app, "worker")
@@ -390,7 +395,9 @@ def run(app: Flask) -> None:
                 _guarded(forgetting.step, stop)
                 _guarded(checking.step, stop)
                 _guarded(older_names.step, stop)
-            stop.wait(TICK_SECONDS)
+                is_busy = _guarded(chores.round, stop)
+            if not is_busy:
+                stop.wait(TICK_SECONDS)
     postman.leave()
     logger.info("worker stopped")
 

@@ -108,7 +108,9 @@ class Observer:
 class Desk:
     """A member of staff at the desk, already signed in: how one signs in is tested in its own place."""
 
-    def __init__(self, app: Flask, name: str, address: str) -> None:
+    def __init__(
+        self, app: Flask, name: str, address: str, *, role: str = "administrator", regions: list[str] | None = None
+    ) -> None:
         self.app = app
         self.browser = Browser(app)
         now = datetime.now(UTC)
@@ -124,6 +126,8 @@ class Desk:
                     .where(StaffAccount.id == self.id)
                     .values(
                         password=NO_PASSWORD,
+                        role=role,
+                        regions=regions,
                         tf_totp_secret="-",
                         tf_primary_method="authenticator",
                         mf_recovery_codes=["-"],

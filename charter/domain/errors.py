@@ -29,6 +29,14 @@ class DecidedMeanwhileError(CharterError):
         self.by_staff_name = by_staff_name
 
 
+class DutyRefusedError(CharterError):
+    """The role of this account does not include the act, or its regions do not include the place."""
+
+
+class SamePersonError(CharterError):
+    """What needs a second person was to be approved by the one who proposed it."""
+
+
 class SameReviewerError(CharterError):
     """An objection is answered by somebody else than who decided."""
 

@@ -3,8 +3,10 @@
 from charter.models import (
     affiliation,
     decision,
+    desk,
     edition,
     figures,
+    importing,
     limits,
     log,
     outbox,
@@ -13,13 +15,16 @@ from charter.models import (
     rights,
     signature,
     staff,
+    sweeping,
 )
 
 __all__ = [
     "affiliation",
     "decision",
+    "desk",
     "edition",
     "figures",
+    "importing",
     "limits",
     "log",
     "outbox",
@@ -28,4 +33,5 @@ __all__ = [
     "rights",
     "signature",
     "staff",
+    "sweeping",
 ]

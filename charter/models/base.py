@@ -15,7 +15,7 @@ from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, registry
 from sqlalchemy.types import JSON, TypeDecorator
 
-from charter.models import breakdown
+from charter.models import breakdown, trail
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -225,6 +225,7 @@ def configure(engine: Engine, *, busy_timeout_ms: int) -> None:
     """
     engine.update_execution_options(**{WAIT_MS: busy_timeout_ms})
     event.listen(engine, "handle_error", breakdown.drop_misled)
+    trail.watch(engine)
     breaker = breakdown.Breaker()
     if engine.dialect.name == "sqlite":
         path = str(engine.url.database)

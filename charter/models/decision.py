@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, String, Text
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from charter.models.base import Base, BigId
@@ -15,7 +15,16 @@ class Decision(Base):
     """Approve, decline or ask, with a reason; takes effect when the seconds for undoing have passed. Staff only."""
 
     __tablename__ = "decision"
-    __table_args__ = (CheckConstraint("action IN ('approve', 'decline', 'ask')", name="action"),)
+    __table_args__ = (
+        CheckConstraint("action IN ('approve', 'decline', 'ask')", name="action"),
+        Index(
+            "ix_decision_bulk",
+            "bulk",
+            "id",
+            postgresql_where=text("bulk IS NOT NULL"),
+            sqlite_where=text("bulk IS NOT NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     signature_id: Mapped[int] = mapped_column(ForeignKey("signature.id"), index=True)
@@ -29,12 +38,21 @@ class Decision(Base):
     decided_at: Mapped[datetime]
     effective_at: Mapped[datetime]
     undone_at: Mapped[datetime | None]
+    bulk: Mapped[str | None] = mapped_column(String(32))  # the same for all that were decided together
 
 
 class Audit(Base):
-    """Who of the staff did what, when, to what. Append-only; `detail` holds codes and ids, never names or addresses."""
+    """Who of the staff did what, when, to what, why. Append-only.
+
+    `detail`, `before` and `after` hold codes and ids, never a signatory's name or address: nothing here can be erased.
+    """
 
     __tablename__ = "audit"
+    __table_args__ = (
+        Index("ix_audit_subject", "subject", "subject_id", "id"),
+        Index("ix_audit_action", "action", "id"),
+        Index("ix_audit_at", "at", "id"),
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     at: Mapped[datetime]
@@ -43,3 +61,6 @@ class Audit(Base):
     subject: Mapped[str] = mapped_column(String(40))  # such as signature or staff
     subject_id: Mapped[int | None] = mapped_column(BigId)
     detail: Mapped[dict[str, Any]]
+    reason: Mapped[str | None] = mapped_column(String(400))  # a code of a catalogue, or staff's own words on their act
+    before: Mapped[dict[str, Any] | None] = mapped_column(JSON)  # the values that changed, as they were
+    after: Mapped[dict[str, Any] | None] = mapped_column(JSON)  # and as they are

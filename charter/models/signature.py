@@ -14,6 +14,7 @@ _STATES = ", ".join(f"'{state}'" for state in State)
 #: Ordered by bytes, whatever the locale of the database: SQLite does so anyway.
 _BY_BYTES = String(400).with_variant(String(400, collation="C"), "postgresql")
 #: Conditions of partial indexes: a query that is to use one says the same, letter by letter.
+PENDING = text("state IN ('confirmed', 'clarification')")
 UNCONFIRMED = text("state IN ('submitted', 'expired')")
 TO_REMIND = text("state = 'submitted' AND NOT held AND reminded_at IS NULL")
 DECLINED = text("state = 'declined'")
@@ -42,6 +43,22 @@ class Signature(Base):
             "id",
             postgresql_where=text("held AND state = 'submitted'"),
             sqlite_where=text("held AND state = 'submitted'"),
+        ),
+        Index(
+            "ix_signature_queue_region",
+            "region_code",
+            "due_on",
+            "id",
+            postgresql_where=PENDING,
+            sqlite_where=PENDING,
+        ),
+        Index(
+            "ix_signature_queue_affiliation",
+            "affiliation_id",
+            "due_on",
+            "id",
+            postgresql_where=PENDING,
+            sqlite_where=PENDING,
         ),
         Index("ix_signature_mailbox", "mailbox", "name_key"),
         Index("ix_signature_name_fold", "name_fold"),

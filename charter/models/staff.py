@@ -36,6 +36,11 @@ class StaffAccount(Base):
     totp_last_counter: Mapped[int | None] = mapped_column(BigInteger)  # of the last code taken: none is taken twice
     mf_recovery_codes: Mapped[list[str] | None] = mapped_column(JSON)  # keyed digests of the codes still unused
     recovery_kept_at: Mapped[datetime | None]  # when the person said that the codes are kept; no desk before
+    role: Mapped[str] = mapped_column(
+        String(16), default="reviewer", server_default="reviewer"
+    )  # what the account may do: charter.domain.duties
+    regions: Mapped[list[str] | None] = mapped_column(JSON)  # codes a reviewer is limited to; None: all
+    invite_uid: Mapped[bytes | None] = mapped_column(LargeBinary(16))  # of which a mailed link is computed
     invite_digest: Mapped[bytes | None] = mapped_column(LargeBinary(32), unique=True)  # SHA-256 of the one-time link
     invite_expires_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
@@ -83,6 +88,17 @@ class StaffSession(Base):
     began_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
+
+
+class StaffDevice(Base):
+    """A browser that has signed in to an account before: no mail is sent when it comes again. For nobody's eyes."""
+
+    __tablename__ = "staff_device"
+
+    staff_id: Mapped[int] = mapped_column(ForeignKey("staff.id"), primary_key=True)
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)  # SHA-256 of its long-lived cookie
+    first_seen_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
 
 
 class RateLimit(Base):

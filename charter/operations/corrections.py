@@ -10,6 +10,7 @@ from enum import StrEnum
 from sqlalchemy import func, select
 
 from charter.domain.calendar import due_on
+from charter.domain.duties import Right
 from charter.domain.errors import (
     DecidedMeanwhileError,
     FieldRefusedError,
@@ -28,6 +29,7 @@ from charter.models.outbox import Message
 from charter.models.rights import Correction
 from charter.models.signature import Link, Signature, SignatureEvent
 from charter.models.staff import StaffAccount
+from charter.operations.duties import require
 from charter.operations.proving import get_signature
 from charter.operations.steps import (
     Details,
@@ -167,6 +169,7 @@ def decide(
     FieldRefusedError.
     """
     signature, correction = _take(correction_id)
+    require(staff_id, Right.REVIEW, region=signature.region_code)
     if correction.version != expected_version or correction.state != "pending" or signature.state != State.PUBLISHED:
         raise DecidedMeanwhileError(state=correction.state, by_staff_name=_who_decided(correction))
     chosen = find_keeping(reason) if reason else None
@@ -206,6 +209,7 @@ def undo(correction_id: int, *, staff_id: int, now: datetime) -> int:
     Raises TooLateError once the seconds have passed or the signatory acted, NotFoundError for another's decision.
     """
     signature, correction = _take(correction_id)
+    require(staff_id, Right.REVIEW)
     if correction.staff_id not in {staff_id, None}:
         raise NotFoundError
     effective_at = correction.effective_at

@@ -8,12 +8,14 @@ from typing import Any
 
 from sqlalchemy import select, update
 
+from charter.domain.duties import Right
 from charter.domain.signature import Actor, Move
 from charter.models.base import db
 from charter.models.holding import is_held, is_in_group
 from charter.models.limits import SigningTrace
 from charter.models.outbox import Message
 from charter.models.signature import Link, Signature
+from charter.operations.duties import require
 from charter.operations.steps import add_audit, add_event
 from charter.operations.unit import operation
 
@@ -27,6 +29,7 @@ def release_group(by: str, key: str, *, up_to: int, staff_id: int, confirm_link_
 
     by: one of GROUPINGS. up_to: id of the newest that was seen; whatever came later has to be looked at first.
     """
+    regions = require(staff_id, Right.REVIEW).regions
     ids = (
         select(Signature.id)
         .outerjoin(SigningTrace, SigningTrace.signature_id == Signature.id)
@@ -34,6 +37,8 @@ def release_group(by: str, key: str, *, up_to: int, staff_id: int, confirm_link_
         .order_by(Signature.id)
         .limit(MOST_AT_ONCE)
     )
+    if regions is not None:
+        ids = ids.where(Signature.region_code.in_(regions))
     # Locked in the order of ids and looked at once more: a colleague may have been faster.
     found = db.session.scalars(
         select(Signature)

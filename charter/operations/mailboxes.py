@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Table, bindparam, func, select, union, update
 
+from charter.domain.duties import Right
 from charter.domain.email import mailbox_of
 from charter.domain.mailbox import (
     LONG_PAUSE,
@@ -26,6 +27,7 @@ from charter.models.limits import MailboxTally
 from charter.models.outbox import Message
 from charter.models.rights import AddressChange
 from charter.models.signature import Signature
+from charter.operations.duties import require
 from charter.operations.proving import Outcome, Proof, Result, check_proof, get_signature
 from charter.operations.steps import add_audit, cancel_messages, expire, find_link
 from charter.operations.unit import insert_if_absent, insert_on, lock, operation
@@ -261,6 +263,7 @@ class Lifting(StrEnum):
 @operation
 def lift(mailbox: str, what: Lifting, *, key: bytes, staff_id: int, now: datetime) -> bool:
     """Lifts one thing from a mailbox, lets go what waited for it, and records that; False where there was nothing."""
+    require(staff_id, Right.REVIEW)
     digest = mailbox_digest(mailbox, key=key)
     row = db.session.get(MailboxTally, digest, with_for_update=True)
     if what is Lifting.LIMIT:

@@ -7,12 +7,14 @@ from datetime import datetime
 
 from sqlalchemy import func, select
 
+from charter.domain.duties import Right
 from charter.domain.email import mailbox_of
 from charter.domain.errors import FieldRefusedError, NotFoundError
 from charter.domain.hints import name_fold
 from charter.models.base import db
 from charter.models.limits import NotableName
 from charter.models.signature import Signature
+from charter.operations.duties import require
 from charter.operations.steps import add_audit
 from charter.operations.unit import lock, operation
 
@@ -26,6 +28,7 @@ def add(name: str, *, staff_id: int, now: datetime) -> None:
 
     name: clean (domain/name.py). Raises FieldRefusedError where nothing of it can be compared, or the list is full.
     """
+    require(staff_id, Right.REVIEW)
     folded = name_fold(name)
     if len(folded.split()) < 2:
         raise FieldRefusedError("name", "unknown")
@@ -43,6 +46,7 @@ def add(name: str, *, staff_id: int, now: datetime) -> None:
 @operation
 def remove(name_id: int, *, staff_id: int, now: datetime) -> None:
     """Takes a name off the list. Raises NotFoundError."""
+    require(staff_id, Right.REVIEW)
     row = db.session.get(NotableName, name_id, with_for_update=True)
     if row is None:
         raise NotFoundError

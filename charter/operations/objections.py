@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import select
 
 from charter.domain.calendar import due_on
+from charter.domain.duties import Right
 from charter.domain.errors import (
     DecidedMeanwhileError,
     FieldRefusedError,
@@ -25,6 +26,7 @@ from charter.models.rights import Correction, Objection
 from charter.models.signature import Signature
 from charter.models.staff import StaffAccount
 from charter.operations import corrections
+from charter.operations.duties import require
 from charter.operations.proving import get_signature
 from charter.operations.reopening import close_again, is_untouched, take_up_again
 from charter.operations.steps import add_audit, add_event, new_link, personal_link, queue_message
@@ -124,6 +126,7 @@ def decide(
     asked for another correction, or left.
     """
     signature, objection = _take(objection_id)
+    require(staff_id, Right.REVIEW, region=signature.region_code)
     if objection.version != expected_version or objection.state != "pending":
         raise DecidedMeanwhileError(state=objection.state, by_staff_name=_name_of(objection.staff_id))
     if objection.first_staff_id == staff_id:
@@ -184,6 +187,7 @@ def undo(objection_id: int, *, staff_id: int, now: datetime) -> int:
     moved on; NotFoundError for another's answer.
     """
     signature, objection = _take(objection_id)
+    require(staff_id, Right.REVIEW)
     if objection.staff_id != staff_id or objection.effective_at is None:
         raise NotFoundError
     if objection.state not in {"upheld", "rejected"}:

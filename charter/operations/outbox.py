@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from sqlalchemy import Table, TextClause, bindparam, or_, select, text, update
 
+from charter.domain.duties import Right
 from charter.domain.errors import NotFoundError
 from charter.domain.mail import Batch, Delivery
 from charter.domain.moments import CLOCK_SLACK
@@ -19,6 +20,7 @@ from charter.models.outbox import Message
 from charter.models.signature import Link, Signature
 from charter.operations import addresses, links, mailboxes, pacing
 from charter.operations.addresses import Secret
+from charter.operations.duties import require
 from charter.operations.mailboxes import Answer, Asked, Verdict
 from charter.operations.steps import add_audit
 from charter.operations.unit import operation
@@ -333,6 +335,7 @@ def note_value(message_id: int, name: str) -> None:
 @operation
 def retry(message_id: int, *, staff_id: int, now: datetime) -> None:
     """Puts a message that failed for good back into the queue. Raises NotFoundError if it did not fail."""
+    require(staff_id, Right.REVIEW)
     message = db.session.get(Message, message_id, with_for_update=True)
     if message is None or message.failed_at is None or message.recipient is None:
         raise NotFoundError

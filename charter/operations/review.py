@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
+from charter.domain.duties import Right
 from charter.domain.errors import (
     DecidedMeanwhileError,
     FieldRefusedError,
@@ -22,6 +23,7 @@ from charter.models.log import LogEvent
 from charter.models.outbox import Message
 from charter.models.signature import Clarification, Signature
 from charter.models.staff import StaffAccount
+from charter.operations.duties import require
 from charter.operations.holding import let_through
 from charter.operations.steps import add_audit, add_event, personal_link, queue_message, take_back
 from charter.operations.unit import operation
@@ -45,11 +47,13 @@ def decide(
     """Records a decision and returns its id; log event and mail wait until it can no longer be undone.
 
     action: approve | decline | ask; the latter two need a reason of the catalogue. expected_version: of the application
-    as the reviewer saw it. Raises DecidedMeanwhileError when it changed since, NotFoundError, FieldRefusedError.
+    as the reviewer saw it. Raises DecidedMeanwhileError when it changed since, NotFoundError, FieldRefusedError,
+    DutyRefusedError.
     """
     signature = db.session.get(Signature, signature_id, with_for_update=True)
     if signature is None:
         raise NotFoundError
+    require(staff_id, Right.REVIEW, region=signature.region_code)
     if signature.version != expected_version or State(signature.state) not in PENDING:
         raise DecidedMeanwhileError(state=signature.state, by_staff_name=_who_decided(signature_id))
     chosen = find_reason(action, reason) if reason else None
@@ -105,6 +109,7 @@ def undo(decision_id: int, *, staff_id: int, now: datetime) -> int:
     if decision is None or decision.staff_id != staff_id:
         raise NotFoundError
     signature = db.session.get_one(Signature, decision.signature_id, with_for_update=True)
+    require(staff_id, Right.REVIEW)
     if decision.undone_at is not None or has_come(decision.effective_at, now=now, longest=LONGEST_UNDO):
         raise TooLateError
     is_queued = db.session.scalars(select(LogEvent.id).where(LogEvent.decision_id == decision_id).limit(1)).first()
@@ -132,6 +137,7 @@ def release(signature_id: int, *, staff_id: int, confirm_link_days: int, now: da
     signature = db.session.get(Signature, signature_id, with_for_update=True)
     if signature is None or not signature.held or signature.state != State.SUBMITTED:
         raise NotFoundError
+    require(staff_id, Right.REVIEW, region=signature.region_code)
     let_through([signature], staff_id=staff_id, confirm_link_days=confirm_link_days, now=now)
 
 

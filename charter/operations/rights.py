@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 
 from charter.domain.calendar import TIME_ZONE, due_on, local_date
+from charter.domain.duties import Right
 from charter.domain.errors import DecidedMeanwhileError, FieldRefusedError, MoveRefusedError
 from charter.domain.reasons import IN_WRITING
 from charter.domain.signature import Actor, Move, State, may
@@ -14,6 +15,7 @@ from charter.models.base import db
 from charter.models.rights import WrittenRequest
 from charter.models.signature import Signature
 from charter.operations import corrections, objections
+from charter.operations.duties import require
 from charter.operations.erasing import end_earlier, end_for_good, end_later, withdraw_at_once
 from charter.operations.proving import Outcome, Proof, Result, get_signature, prove_act
 from charter.operations.steps import Details, add_audit, add_event, apply_details, message_to, resolve_details
@@ -103,6 +105,7 @@ def record(
     the future or long ago, or as the act itself does), MoveRefusedError where it is not possible.
     """
     signature = get_signature(signature_id)
+    require(staff_id, Right.REVIEW, region=signature.region_code)
     if signature.version != expected_version:
         raise DecidedMeanwhileError(state=signature.state, by_staff_name=None)
     today = local_date(now)

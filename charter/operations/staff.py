@@ -13,13 +13,14 @@ from sqlalchemy import CursorResult, case, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_postgresql
 from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 
+from charter.domain.duties import Role
 from charter.domain.errors import CharterError, NotFoundError
 from charter.models.base import db
 from charter.models.moments import has_come
 from charter.models.passkey import StaffPasskey, is_migrated
 from charter.models.staff import RateLimit, StaffAccount, StaffSession
 from charter.operations.steps import add_audit
-from charter.operations.unit import lock, operation
+from charter.operations.unit import lock, operation, unrecorded
 
 #: Ended sessions are of no use but for looking into a recent incident.
 SESSION_KEPT_DAYS = 7
@@ -52,6 +53,7 @@ def create_first(name: str, *, email: str, password_hash: str, language: str, no
     account.name, account.language = name, language
     account.invite_digest = account.invite_expires_at = None
     account.password = password_hash
+    account.role, account.regions = Role.ADMINISTRATOR, None
     db.session.flush()
     _audit(account.id, "staff-first", account.id, now)
     return account.id
@@ -135,6 +137,7 @@ def change_password(staff_id: int, *, password_hash: str, keep_digest: bytes, no
 
 
 @operation
+@unrecorded
 def replace_hash(staff_id: int, *, old_hash: str, new_hash: str) -> None:
     """The same password under newer parameters of the hash; nothing if it was changed meanwhile."""
     db.session.execute(
@@ -179,6 +182,7 @@ def add_session(staff_id: int, *, digest: bytes, now: datetime, detail: dict[str
 
 
 @operation
+@unrecorded
 def touch_session(digest: bytes, *, now: datetime) -> None:
     """Notes that the person was just here; the one thing a GET of the desk may write for its session."""
     session = db.session.scalars(select(StaffSession).filter_by(digest=digest, ended_at=None)).first()
@@ -234,6 +238,7 @@ def audit_recovery_code_used(staff_id: int, *, left: int, now: datetime) -> None
 
 
 @operation
+@unrecorded
 def count_attempt(key: str, *, window_seconds: int, amount: int, now: datetime) -> int:
     """Adds to the counter of a window, which begins with its first attempt, and returns the sum.
 
@@ -263,6 +268,7 @@ def count_attempt(key: str, *, window_seconds: int, amount: int, now: datetime) 
 
 
 @operation
+@unrecorded
 def forget_attempts(key: str | None = None) -> int:
     """Removes one counter, or all of them. Returns how many there were."""
     statement = delete(RateLimit)

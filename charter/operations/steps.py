@@ -304,8 +304,25 @@ def add_audit(
     subject_id: int | None,
     now: datetime,
     detail: dict[str, Any] | None = None,
+    reason: str | None = None,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
 ) -> None:
-    """Records what a member of staff changed. detail: codes and ids only, never names or addresses."""
+    """Records what a member of staff changed, in the transaction of the change.
+
+    detail, before, after: codes and ids only, never a signatory's name or address. reason: why; a code of a catalogue
+    or staff's own words on their act, at most 400 characters.
+    """
     db.session.add(
-        Audit(at=now, staff_id=staff_id, action=action, subject=subject, subject_id=subject_id, detail=detail or {})
+        Audit(
+            at=now,
+            staff_id=staff_id,
+            action=action,
+            subject=subject,
+            subject_id=subject_id,
+            detail=detail or {},
+            reason=reason,
+            before=before,
+            after=after,
+        )
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from typing import Any, ParamSpec, TypeVar, cast
@@ -15,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm.attributes import set_committed_value
 
-from charter.models import turns
+from charter.models import trail, turns
 from charter.models.base import WAIT_MS, Base, db, undo, writing
 from charter.models.breakdown import giving_up_at, is_locked
 
@@ -29,6 +30,42 @@ _connection: ContextVar[Connection | None] = ContextVar("connection", default=No
 ATTEMPTS = 6
 #: serialization_failure, deadlock_detected
 _RETRIED_STATES = frozenset({"40001", "40P01"})
+
+
+#: Who of the staff is at work in this context; what is written then has to be recorded in the audit with it.
+_acting: ContextVar[int | None] = ContextVar("acting", default=None)
+_AUDIT = "audit"
+_UNRECORDED = "__charter_unrecorded__"
+
+
+class UnrecordedError(RuntimeError):
+    """A member of staff changed something and nothing was written to the audit in the same transaction."""
+
+
+def act_as(staff_id: int) -> None:
+    """From here on everything that is written in this context is an act of this member of staff."""
+    _acting.set(staff_id)
+
+
+def act_as_nobody() -> None:
+    """The end of that."""
+    _acting.set(None)
+
+
+@contextmanager
+def acting(staff_id: int) -> Iterator[None]:
+    """The same for a step of the worker that carries out what somebody began."""
+    token = _acting.set(staff_id)
+    try:
+        yield
+    finally:
+        _acting.reset(token)
+
+
+def unrecorded(verb: Callable[P, R]) -> Callable[P, R]:
+    """Marks a verb that changes nothing anybody answers for, such as when somebody was last seen."""
+    setattr(verb, _UNRECORDED, True)
+    return verb
 
 
 class NestedOperationError(RuntimeError):
@@ -46,8 +83,11 @@ def operation(verb: Callable[P, R]) -> Callable[P, R]:
     the verb reads cannot be changed by another process before it writes. Serialization failures and deadlocks are
     tried again from the start, so a verb must not act outside the database. All attempts together wait for others no
     longer than the engine's `database_busy_timeout_ms`.
-    Returns what the verb returns, after the commit. Raises NestedOperationError inside another operation.
+    Returns what the verb returns, after the commit. Raises NestedOperationError inside another operation, and
+    UnrecordedError where staff are at work and something was written without a line in the audit.
     """
+
+    is_recorded = not hasattr(verb, _UNRECORDED)
 
     @functools.wraps(verb)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -65,7 +105,10 @@ def operation(verb: Callable[P, R]) -> Callable[P, R]:
                 for attempt in range(1, ATTEMPTS + 1):
                     try:
                         _connection.set(session.connection())
-                        result = verb(*args, **kwargs)
+                        if is_recorded and _acting.get() is not None:
+                            result = _recorded(verb, *args, **kwargs)
+                        else:
+                            result = verb(*args, **kwargs)
                         session.commit()
                     except DBAPIError as error:
                         undo()
@@ -84,6 +127,15 @@ def operation(verb: Callable[P, R]) -> Callable[P, R]:
             _connection.set(None)
 
     return run
+
+
+def _recorded(verb: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    with trail.written() as tables:
+        result = verb(*args, **kwargs)
+        db.session.flush()
+    if tables and _AUDIT not in tables:
+        raise UnrecordedError(f"{getattr(verb, '__name__', verb)} wrote to {', '.join(sorted(tables))}")
+    return result
 
 
 def _deadline() -> float:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
+from charter.domain.duties import Right, Role, may
 from charter.domain.moments import has_come
 from charter.models.base import db
 from charter.models.moments import is_recent
@@ -24,6 +25,16 @@ class StaffMember:
     name: str
     email: str
     language: str
+    role: str = Role.REVIEWER
+    regions: frozenset[str] | None = None
+
+    def may(self, right: Right) -> bool:
+        """Whether the role includes it; templates offer only what will work."""
+        return may(self.role, right)
+
+    def covers(self, region_code: str) -> bool:
+        """Whether the person is responsible for this region; None of `regions` is all of them."""
+        return self.regions is None or region_code in self.regions
 
     @property
     def pseudonym(self) -> str:
@@ -106,7 +117,14 @@ def find_presence(
     if found is None:
         return None
     account, last_seen_at = found
-    member = StaffMember(account.id, account.name, account.email, account.language)
+    member = StaffMember(
+        account.id,
+        account.name,
+        account.email,
+        account.language,
+        account.role,
+        None if account.regions is None else frozenset(account.regions),
+    )
     return Presence(member, last_seen_at, account.recovery_kept_at is not None)
 
 

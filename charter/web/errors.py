@@ -99,6 +99,8 @@ STATUSES: dict[type[domain.CharterError], int] = {
     domain.MoveRefusedError: 422,
     domain.TooLateError: 422,
     domain.TooOftenError: 429,
+    domain.DutyRefusedError: 403,
+    domain.SamePersonError: 403,
     domain.SameReviewerError: 403,
     domain.DecidedMeanwhileError: 422,
     domain.FieldRefusedError: 422,

@@ -15,8 +15,11 @@ from werkzeug.routing import RequestRedirect
 from werkzeug.wrappers import Response as BaseResponse
 
 from charter import clock
+from charter.domain.duties import Right
+from charter.domain.errors import DutyRefusedError
 from charter.i18n import _
 from charter.operations import staff as operations
+from charter.operations import unit
 from charter.queries import staff as queries
 from charter.queries.staff import Presence, StaffMember
 from charter.settings import Settings
@@ -32,31 +35,51 @@ SESSION_KEY = "staff_session"
 TOUCH_SECONDS = 60
 
 _GATE = "__charter_gate__"
+#: The gates that are no right: before signing in, and for one's own account.
+OPEN, OWN = "open", "own"
 
 
 def staff_required(view: Callable[P, Any]) -> Callable[P, Any]:
-    """Only for a member of staff who gave both factors and keeps recovery codes; everybody else is led to sign in."""
+    """For one's own account only: open to every member of staff who gave both factors and keeps recovery codes.
+
+    Everybody else is led to sign in. Whatever is not one's own names a right with `duty`.
+    """
 
     @wraps(view)
     def run(*args: P.args, **kwargs: P.kwargs) -> Any:
         refusal = _refusal()
         return view(*args, **kwargs) if refusal is None else refusal
 
-    setattr(run, _GATE, "staff")
+    setattr(run, _GATE, OWN)
     return run
+
+
+def duty(right: Right) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
+    """Only for a member of staff whose role includes the right; others get a page that says so (403)."""
+
+    def gated(view: Callable[P, Any]) -> Callable[P, Any]:
+        @wraps(view)
+        def run(*args: P.args, **kwargs: P.kwargs) -> Any:
+            refusal = _refusal(right)
+            return view(*args, **kwargs) if refusal is None else refusal
+
+        setattr(run, _GATE, right)
+        return run
+
+    return gated
 
 
 def open_to_all(view: V) -> V:
     """For the few views of the Centre that come before signing in."""
-    setattr(view, _GATE, "open")
+    setattr(view, _GATE, OPEN)
     return view
 
 
 def current_staff() -> StaffMember:
-    """The person at the desk, behind `staff_required` only."""
+    """The person at the desk, behind `duty` or `staff_required` only."""
     member = g.get("staff_member")
     if not isinstance(member, StaffMember):
-        raise RuntimeError("current_staff() in a view without staff_required")  # noqa: TRY004 - a bug, not a type
+        raise RuntimeError("current_staff() in a view without a gate")  # noqa: TRY004 - a bug, not a type
     return member
 
 
@@ -123,10 +146,21 @@ def _look_up() -> Presence | None:
     )
 
 
-def _refusal() -> BaseResponse | None:
-    """None for a member of staff, whose session it notes as seen; else the way to where they may enter."""
-    if g.get("staff_admitted"):
-        return None
+def _refusal(right: Right | None = None) -> BaseResponse | None:
+    """None for a member of staff with that right, whose session it notes as seen; else the way to where they may enter.
+
+    Raises DutyRefusedError for a role without it.
+    """
+    if not g.get("staff_admitted"):
+        refusal = _admit()
+        if refusal is not None:
+            return refusal
+    if right is not None and not current_staff().may(right):
+        raise DutyRefusedError
+    return None
+
+
+def _admit() -> BaseResponse | None:
     presence = find_presence()
     if presence is None:
         return _to_sign_in()
@@ -134,6 +168,8 @@ def _refusal() -> BaseResponse | None:
         return redirect(url_for("staff_auth.mf_recovery_codes"), code=303)
     touch(presence)
     g.staff_admitted = True
+    # From here on whatever is written in this request is an act of this person, and has to be recorded as such.
+    unit.act_as(presence.member.id)
     return None
 
 
@@ -168,7 +204,13 @@ def _guard() -> BaseResponse | None:
     if gate is None:
         logger.error("no gate", endpoint=request.endpoint)
         abort(403)
-    return _refusal() if gate == "staff" else None
+    if gate == OPEN:
+        return None
+    return _refusal(gate if isinstance(gate, Right) else None)
+
+
+def _forget_act(_error: BaseException | None = None) -> None:
+    unit.act_as_nobody()
 
 
 def _keep_out_of_caches(response: Response) -> Response:
@@ -182,3 +224,4 @@ def init_app(app: Flask) -> None:
     """Puts the guard before every view, and keeps whatever it lets through out of caches."""
     app.before_request(_guard)
     app.after_request(_keep_out_of_caches)
+    app.teardown_request(_forget_act)

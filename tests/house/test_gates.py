@@ -15,6 +15,7 @@ from passlib.totp import TOTP
 from sqlalchemy import func, select, update
 from werkzeug.routing import Rule
 
+from charter.domain.duties import Right
 from charter.domain.mailbox import mailbox_digest
 from charter.domain.passkey import NewPasskey
 from charter.models.base import db, writing
@@ -61,8 +62,9 @@ def test_every_address_of_the_centre_names_its_gate(app: Flask) -> None:
         for rule in staff_rules(app, "GET") + staff_rules(app, "POST")
     }
     assert {endpoint for endpoint, gate in named.items() if gate == "open"} == OPEN
-    assert {endpoint for endpoint, gate in named.items() if gate == "staff"} >= {"staff.queue", "staff.decide"}
-    assert set(named.values()) == {"open", "staff"}
+    assert (named["staff.queue"], named["staff.decide"]) == (Right.READ, Right.REVIEW)
+    assert {gate for endpoint, gate in named.items() if endpoint.startswith("staff.")} <= {"open", *Right}
+    assert set(named.values()) <= {"open", "own", *Right}
 
 
 def test_nothing_outside_the_centre_carries_its_endpoints(app: Flask) -> None:

@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from charter import clock, mail, meters
 from charter.domain.calendar import local_date
+from charter.domain.duties import Right
 from charter.domain.errors import DecidedMeanwhileError, TooLateError
 from charter.i18n import _, current_language
 from charter.operations import corrections as operations
@@ -18,7 +19,7 @@ from charter.queries.corrections import Case
 from charter.queries.review import Dossier
 from charter.settings import Settings
 from charter.web.forms.entry import AnswerCorrectionForm
-from charter.web.gates import current_staff, staff_required
+from charter.web.gates import current_staff, duty
 from charter.web.labels import CORRECTION_STATES
 from charter.web.staff.desk import blueprint, dossier_part
 
@@ -35,7 +36,7 @@ def of_dossier(found: Dossier) -> object:
 
 
 @blueprint.get("/corrections/")
-@staff_required
+@duty(Right.READ)
 def corrections() -> str:
     """What waits, oldest due first."""
     page = queries.queue(current_language(), today=local_date(clock.now()), after=_after())
@@ -68,7 +69,7 @@ def _undo_offer() -> Case | None:
 
 
 @blueprint.get("/corrections/<row:correction_id>/")
-@staff_required
+@duty(Right.READ)
 def correction(correction_id: int) -> str:
     """One correction: what stands, what is asked for, the decision."""
     case = _get_case(correction_id)
@@ -96,7 +97,7 @@ def _page(case: Case, form: AnswerCorrectionForm, **more: Any) -> str:
 
 
 @blueprint.post("/corrections/<row:correction_id>/")
-@staff_required
+@duty(Right.REVIEW)
 def decide_correction(correction_id: int) -> BaseResponse | str | tuple[str, int]:
     """Shows the mail, or decides; the next one follows."""
     case = _get_case(correction_id)
@@ -142,7 +143,7 @@ def _told_meanwhile(correction_id: int, error: DecidedMeanwhileError) -> str:
 
 
 @blueprint.post("/corrections/<row:correction_id>/undo")
-@staff_required
+@duty(Right.REVIEW)
 def undo_correction(correction_id: int) -> BaseResponse:
     """Takes back one's own decision while its seconds last."""
     try:

@@ -23,6 +23,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from charter import clock, mail, meters
 from charter.domain.calendar import local_date
+from charter.domain.duties import Right
 from charter.domain.errors import DecidedMeanwhileError, NotFoundError, TooLateError
 from charter.i18n import LANGUAGES, _, current_language
 from charter.operations import outbox, review
@@ -31,7 +32,7 @@ from charter.queries import review as queries
 from charter.queries.review import Dossier
 from charter.settings import Settings
 from charter.web.forms.review import DecisionForm
-from charter.web.gates import current_staff, open_to_all, staff_required
+from charter.web.gates import current_staff, duty, open_to_all
 from charter.web.labels import STATES
 from charter.web.staff import hinting
 
@@ -56,7 +57,7 @@ def _after() -> tuple[date, int] | None:
 
 
 @blueprint.get("/")
-@staff_required
+@duty(Right.READ)
 def queue() -> str:
     """What waits, oldest due first."""
     now = clock.now()
@@ -91,7 +92,7 @@ def _undo_offer() -> queries.UndoOffer | None:
 
 
 @blueprint.get("/review/<row:signature_id>/")
-@staff_required
+@duty(Right.READ)
 def dossier(signature_id: int) -> str:
     """One application: what was written, what the public would see, history, decision."""
     found = _get_dossier(signature_id)
@@ -149,7 +150,7 @@ def preview_mail(found: Dossier, *, action: str, reason: str | None, note: str |
 
 
 @blueprint.post("/review/<row:signature_id>/")
-@staff_required
+@duty(Right.REVIEW)
 def decide(signature_id: int) -> BaseResponse | str | tuple[str, int]:
     """Shows the mail, or decides; the next application follows."""
     found = _get_dossier(signature_id)
@@ -195,7 +196,7 @@ def _told_meanwhile(signature_id: int, error: DecidedMeanwhileError) -> str:
 
 
 @blueprint.post("/decisions/<row:decision_id>/undo")
-@staff_required
+@duty(Right.REVIEW)
 def undo(decision_id: int) -> BaseResponse:
     """Takes back one's own decision while its seconds last."""
     try:
@@ -210,7 +211,7 @@ def undo(decision_id: int) -> BaseResponse:
 
 
 @blueprint.post("/review/<row:signature_id>/release")
-@staff_required
+@duty(Right.REVIEW)
 def release(signature_id: int) -> BaseResponse:
     """Lets a signature that was set aside go on to its confirmation."""
     review.release(
@@ -225,7 +226,7 @@ def release(signature_id: int) -> BaseResponse:
 
 
 @blueprint.get("/mail/", endpoint="mail")
-@staff_required
+@duty(Right.READ)
 def mail_page() -> str:
     """The state of the outbox, and mail that was given up."""
     return render_template(
@@ -239,7 +240,7 @@ def mail_page() -> str:
 
 
 @blueprint.post("/mail/<row:message_id>/retry")
-@staff_required
+@duty(Right.REVIEW)
 def retry_mail(message_id: int) -> BaseResponse:
     """Sends a mail that failed once more."""
     try:

@@ -8,12 +8,13 @@ from flask import abort, current_app, flash, redirect, render_template, request,
 from werkzeug.wrappers import Response as BaseResponse
 
 from charter import clock, meters
+from charter.domain.duties import Right
 from charter.i18n import _, current_language, format_datetime, ngettext
 from charter.i18n import lazy_gettext as _l
 from charter.operations import holding
 from charter.queries import holding as queries
 from charter.settings import Settings
-from charter.web.gates import current_staff, staff_required
+from charter.web.gates import current_staff, duty
 from charter.web.labels import HELD_BECAUSE
 from charter.web.staff.desk import blueprint
 
@@ -49,7 +50,7 @@ def _by(chosen: str | None) -> str:
 
 
 @blueprint.get("/held/")
-@staff_required
+@duty(Right.READ)
 def held() -> str:
     """What was set aside, in groups; with `key` the signatures of one group."""
     by = _by(request.args.get("by"))
@@ -69,7 +70,7 @@ def held() -> str:
 
 
 @blueprint.post("/held/release")
-@staff_required
+@duty(Right.REVIEW)
 def release_group() -> BaseResponse:
     """Lets a group go on to its confirmation, as far as it was seen."""
     by = _by(request.form.get("by"))

@@ -7,6 +7,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from charter import clock, meters, shipped
 from charter.domain.calendar import local_date
+from charter.domain.duties import Right
 from charter.domain.errors import DecidedMeanwhileError, FieldRefusedError, MoveRefusedError
 from charter.i18n import _, current_language
 from charter.operations import rights as operations
@@ -18,7 +19,7 @@ from charter.queries.holdings import Holdings
 from charter.queries.review import Dossier
 from charter.settings import Settings
 from charter.web.forms.rights import CorrectByLetterForm, LetterForm
-from charter.web.gates import current_staff, staff_required
+from charter.web.gates import current_staff, duty
 from charter.web.handing_over import as_file
 from charter.web.signing import offer_choices, refusal_fields
 from charter.web.staff.desk import blueprint, dossier_part
@@ -31,7 +32,7 @@ def of_dossier(found: Dossier) -> list[queries.LetterRow]:
 
 
 @blueprint.get("/letters/")
-@staff_required
+@duty(Right.REVIEW)
 def letters() -> str:
     """All that were recorded, newest first; and why people withdrew."""
     raw = request.args.get("before", "")
@@ -48,7 +49,7 @@ def letters() -> str:
 
 
 @blueprint.route("/review/<row:signature_id>/letter/", methods=["GET", "POST"])
-@staff_required
+@duty(Right.REVIEW)
 def record_letter(signature_id: int) -> BaseResponse | str | tuple[str, int]:
     """Says what each letter leads to; records one and does what it asks for."""
     found = _get(signature_id)
@@ -82,7 +83,7 @@ def record_letter(signature_id: int) -> BaseResponse | str | tuple[str, int]:
 
 
 @blueprint.route("/review/<row:signature_id>/letter/correction/", methods=["GET", "POST"])
-@staff_required
+@duty(Right.REVIEW)
 def correct_by_letter(signature_id: int) -> BaseResponse | str | tuple[str, int]:
     """The details as a letter wants them: at once before the decision, for review once published."""
     found = _get(signature_id)
@@ -181,7 +182,7 @@ def _unlikely() -> str:
 
 
 @blueprint.get("/letters/<row:request_id>/data/")
-@staff_required
+@duty(Right.REVIEW)
 def hand_over(request_id: int) -> str:
     """Everything held about the person, to print for them; for an hour, for whoever recorded the letter."""
     held = _held(request_id)
@@ -191,7 +192,7 @@ def hand_over(request_id: int) -> str:
 
 
 @blueprint.get("/letters/<row:request_id>/data/file/")
-@staff_required
+@duty(Right.REVIEW)
 def hand_over_file(request_id: int) -> BaseResponse:
     """The same as a file for programs."""
     return as_file(_held(request_id), public_url=_config().public_url, now=clock.now())

@@ -6,6 +6,7 @@ from flask import current_app, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from charter import clock
+from charter.domain.duties import Right
 from charter.domain.email import EmailAddress, mailbox_of
 from charter.i18n import _
 from charter.operations import mailboxes as operations
@@ -15,7 +16,7 @@ from charter.queries.mailboxes import MailboxView
 from charter.queries.review import Dossier
 from charter.settings import Settings
 from charter.web.forms.contact import AskForm
-from charter.web.gates import current_staff, staff_required
+from charter.web.gates import current_staff, duty
 from charter.web.staff.desk import blueprint, dossier_part
 
 
@@ -44,7 +45,7 @@ def mailbox_of_dossier(dossier: Dossier) -> MailboxView | None:
 
 
 @blueprint.get("/mailboxes/")
-@staff_required
+@duty(Right.READ)
 def mailboxes() -> str:
     """Asks for an address. It is sent in a form and never stands in an address line, where logs would keep it."""
     return _page(AskForm(formdata=None), None)
@@ -63,7 +64,7 @@ def _page(form: AskForm, email: EmailAddress | None, told: tuple[str, str] | Non
 
 
 @blueprint.post("/mailboxes/")
-@staff_required
+@duty(Right.REVIEW)
 def find_mailbox() -> str | tuple[str, int]:
     """What is known of the mailbox behind the typed address; changes nothing."""
     form = AskForm()
@@ -73,7 +74,7 @@ def find_mailbox() -> str | tuple[str, int]:
 
 
 @blueprint.post("/mailboxes/lift")
-@staff_required
+@duty(Right.REVIEW)
 def lift_mailbox() -> BaseResponse | str | tuple[str, int]:
     """Lifts a stop, a bounce or what waits beyond the limits."""
     form = AskForm()

@@ -6,6 +6,7 @@ from flask import flash, redirect, render_template, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from charter import clock
+from charter.domain.duties import Right
 from charter.domain.errors import FieldRefusedError, NotFoundError
 from charter.i18n import _
 from charter.operations import names as operations
@@ -13,7 +14,7 @@ from charter.queries import hints as queries
 from charter.queries.review import Dossier
 from charter.web.forms.review import NotableNameForm
 from charter.web.forms.signing import ButtonForm
-from charter.web.gates import current_staff, staff_required
+from charter.web.gates import current_staff, duty
 from charter.web.staff import hinting
 from charter.web.staff.desk import blueprint, dossier_part
 
@@ -26,7 +27,7 @@ def hints_of(dossier: Dossier) -> list[hinting.Said]:
 
 
 @blueprint.get("/names/")
-@staff_required
+@duty(Right.READ)
 def names() -> str:
     """The list, and the form for one more."""
     return _page(NotableNameForm(formdata=None))
@@ -37,7 +38,7 @@ def _page(form: NotableNameForm) -> str:
 
 
 @blueprint.post("/names/")
-@staff_required
+@duty(Right.REVIEW)
 def add_name() -> BaseResponse | tuple[str, int]:
     """Puts a name on the list."""
     form = NotableNameForm()
@@ -57,7 +58,7 @@ def add_name() -> BaseResponse | tuple[str, int]:
 
 
 @blueprint.post("/names/<row:name_id>/remove")
-@staff_required
+@duty(Right.REVIEW)
 def remove_name(name_id: int) -> BaseResponse:
     """Takes a name off the list."""
     if ButtonForm().validate():

@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from charter import clock, mail, meters, shipped
 from charter.domain.calendar import due_on, local_date
+from charter.domain.duties import Right
 from charter.domain.errors import DecidedMeanwhileError, MoveRefusedError, SameReviewerError, TooLateError
 from charter.domain.signature import Move
 from charter.i18n import _
@@ -19,7 +20,7 @@ from charter.queries.objections import ObjectionView
 from charter.queries.review import Dossier
 from charter.settings import Settings
 from charter.web.forms.rights import ObjectionAnswerForm
-from charter.web.gates import current_staff, staff_required
+from charter.web.gates import current_staff, duty
 from charter.web.labels import OBJECTIONS
 from charter.web.staff.desk import blueprint, dossier_part
 
@@ -42,7 +43,7 @@ def origin_of(found: Dossier) -> ObjectionView | None:
 
 
 @blueprint.get("/objections/")
-@staff_required
+@duty(Right.READ)
 def objections() -> str:
     """What waits, oldest due first."""
     page = queries.queue(staff_id=current_staff().id, today=local_date(clock.now()), after=_after())
@@ -73,7 +74,7 @@ def _undo_offer() -> queries.UndoOffer | None:
 
 
 @blueprint.get("/objections/<row:objection_id>/")
-@staff_required
+@duty(Right.READ)
 def objection(objection_id: int) -> str:
     """One objection: the decision, what the signatory says, the answer."""
     found = _get(objection_id)
@@ -101,7 +102,7 @@ def _page(found: ObjectionView, form: ObjectionAnswerForm, **more: Any) -> str:
 
 
 @blueprint.post("/objections/<row:objection_id>/")
-@staff_required
+@duty(Right.REVIEW)
 def answer_objection(objection_id: int) -> BaseResponse | str | tuple[str, int]:
     """Shows the mail, or answers."""
     found = _get(objection_id)
@@ -154,7 +155,7 @@ def _told_meanwhile(objection_id: int, error: DecidedMeanwhileError) -> str:
 
 
 @blueprint.post("/objections/<row:objection_id>/undo")
-@staff_required
+@duty(Right.REVIEW)
 def undo_objection(objection_id: int) -> BaseResponse:
     """Takes back one's own answer while its seconds last."""
     try:

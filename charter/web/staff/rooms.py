@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from charter.web.staff import corrections, desk, held, letters, mailboxes, names, objections
+from charter.web.staff import corrections, desk, held, letters, mailboxes, names, navigation, objections
 
 #: Their forms carry their own token, so that an expired one costs no typed word.
 OWN_TOKEN = (
@@ -25,3 +25,4 @@ ROOMS = (corrections, desk, held, letters, mailboxes, names, objections)
 def init_app(app: Flask) -> None:
     """Registers the desk with all its rooms."""
     desk.init_app(app)
+    navigation.init_app(app)
