@@ -10,9 +10,10 @@ import socket
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -98,7 +99,7 @@ def _server() -> Iterator[str]:
 def _cluster(programs: Path) -> Iterator[str]:
     """A cluster in a temporary folder; as root it belongs to another user, because PostgreSQL refuses root."""
     folder = Path(tempfile.mkdtemp(prefix="charter-pg-"))
-    become: Callable[[], None] | None = None
+    become: Mapping[str, Any] | None = None
     if os.geteuid() == 0:
         owner = _unprivileged_user()
         os.chown(folder, owner.pw_uid, owner.pw_gid)
@@ -131,7 +132,7 @@ def _cluster(programs: Path) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _call(command: Sequence[Path | str], folder: Path, become: Callable[[], None] | None) -> None:
+def _call(command: Sequence[Path | str], folder: Path, become: Mapping[str, Any] | None) -> None:
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "HOME": str(folder)}
     # Output to a file: the server inherits it, and a pipe would never be closed.
     with (folder / "calls").open("a+", encoding="utf-8", errors="replace") as output:
@@ -142,7 +143,7 @@ def _call(command: Sequence[Path | str], folder: Path, become: Callable[[], None
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            preexec_fn=become,
+            **(become or {}),
             check=False,
         )
         if done.returncode != 0:
@@ -159,13 +160,9 @@ def _unprivileged_user() -> pwd.struct_passwd:
     raise NoPostgres("run as root, and there is neither a user postgres nor nobody to run it as")
 
 
-def _becoming(owner: pwd.struct_passwd) -> Callable[[], None]:
-    def become() -> None:
-        os.setgroups([])
-        os.setgid(owner.pw_gid)
-        os.setuid(owner.pw_uid)
-
-    return become
+def _becoming(owner: pwd.struct_passwd) -> Mapping[str, Any]:
+    """As whom a child is started. Not by a function of ours in the child: in a process with threads that may hang."""
+    return {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
 
 
 def _free_port() -> int:

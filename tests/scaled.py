@@ -9,7 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +57,7 @@ class Replica:
     url: str
     programs: Path
     folder: Path
-    become: Callable[[], None] | None
+    become: Mapping[str, Any] | None
 
     def of(self, database_url: str) -> str:
         """The same database, on the replica."""
@@ -180,7 +180,7 @@ def pgbouncer(server: str, *, connections: int) -> Iterator[Callable[[str], str]
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                preexec_fn=become,
+                **(become or {}),
             )
         try:
             until(lambda: process.poll() is not None or _listens(port), "PgBouncer does not start")
@@ -192,7 +192,7 @@ def pgbouncer(server: str, *, connections: int) -> Iterator[Callable[[str], str]
 
 
 @contextmanager
-def _folder(prefix: str) -> Iterator[tuple[Path, Callable[[], None] | None]]:
+def _folder(prefix: str) -> Iterator[tuple[Path, Mapping[str, Any] | None]]:
     """A folder, and what a child has to call first: PostgreSQL and PgBouncer refuse to run as root."""
     folder = Path(tempfile.mkdtemp(prefix=prefix))
     become = None

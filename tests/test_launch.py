@@ -239,7 +239,7 @@ from charter import launch
 
 if sys.argv[1] == "few":
     launch._keep_few_arenas()
-together, kept = threading.Barrier(8), []
+together, kept = threading.Barrier(8, timeout=60), []
 
 
 def work():

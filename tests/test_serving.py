@@ -16,7 +16,7 @@ def closing(answers: list[Answer]) -> int:
 
 def crowd(clients: int, *, threads: int, rounds: int = 1) -> list[Answer]:
     """The headers of the answers to so many clients at once, all of them inside before the first one leaves."""
-    inside = threading.Barrier(clients)
+    inside = threading.Barrier(clients, timeout=60)
     answers: list[Answer] = []
 
     def app(_environ: dict[str, Any], start_response: Any) -> list[bytes]:

@@ -9,9 +9,10 @@ import sqlite3
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -103,7 +104,7 @@ def damaged(path: Path) -> Iterator[None]:
 class Server:
     """A PostgreSQL of this test's own, to be stopped and started."""
 
-    def __init__(self, programs: Path, folder: Path, port: int, flags: str, become: Callable[[], None] | None) -> None:
+    def __init__(self, programs: Path, folder: Path, port: int, flags: str, become: Mapping[str, Any] | None) -> None:
         self._control: list[Path | str] = [
             programs / "pg_ctl", "-D", folder / "data", "-l", folder / "log", "-w", "-t", "60"
         ]  # fmt: skip

@@ -375,7 +375,7 @@ def test_no_longer_than_three_days_whatever_the_mail_server_or_the_clock_does(
         assert db.session.scalars(select(Message)).all() == []
 
 
-def test_a_last_mail_that_fails_for_good_is_waited_for_no_longer(app: Flask, clock: Clock) -> None:
+def test_a_last_mail_that_fails_for_good_is_waited_for_no_longer(app: Flask, desk: Desk, clock: Clock) -> None:
     signature_id = confirmed(app, NAME, ADDRESS)
     work(app)
     withdraw(app, signature_id)
@@ -385,7 +385,7 @@ def test_a_last_mail_that_fails_for_good_is_waited_for_no_longer(app: Flask, clo
     work(app)
     assert get(app, signature_id).email == ""
     with app.app_context(), pytest.raises(NotFoundError):
-        outbox.retry(message_id, staff_id=1, now=now())
+        outbox.retry(message_id, staff_id=desk.id, now=now())
 
 
 def test_who_left_under_an_older_release_is_found_when_a_worker_starts(

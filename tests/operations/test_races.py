@@ -28,7 +28,7 @@ ROUNDS = 5
 def at_once(app: Flask, *verbs: Callable[[], Any]) -> list[Any]:
     """Runs the verbs in threads that start together; an exception is a result."""
     results: list[Any] = [None] * len(verbs)
-    gate = threading.Barrier(len(verbs))
+    gate = threading.Barrier(len(verbs), timeout=60)
 
     def run(place: int, verb: Callable[[], Any]) -> None:
         with app.app_context():

@@ -39,7 +39,7 @@ def audits() -> list[tuple[str, int | None, int | None, Any]]:
 
 def all_at_once(app: Flask, count: int, act: Callable[[int], object]) -> list[object]:
     """What `act` returned or raised in as many threads, each with a database connection of its own."""
-    together = threading.Barrier(count)
+    together = threading.Barrier(count, timeout=60)
     results: list[object] = []
 
     def run(number: int) -> None:

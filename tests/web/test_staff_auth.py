@@ -281,7 +281,7 @@ def test_of_two_browsers_with_the_same_code_one_comes_in(bruno: Person) -> None:
         page = browser.get("/staff/sign-in").submit("sign-in-form", email=EMAIL, password=PASSWORD)
         forms.append(page.fields("code-form")[1])
     code = bruno.next_code()
-    together = threading.Barrier(2)
+    together = threading.Barrier(2, timeout=60)
     statuses: list[int] = []
 
     def send(browser: Browser, form: dict[str, Any]) -> None:
