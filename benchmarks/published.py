@@ -61,6 +61,7 @@ class _Rows:
 
 _COLUMNS = {
     "signature": [*waiting.SIGNATURE, "confirmed_at", "due_on", "number", "application_line"],
+    "signature_word": waiting.WORD,
     "link": waiting.LINK,
     "signature_consent": waiting.CONSENT,
     "signature_event": waiting.EVENT,
@@ -160,6 +161,7 @@ def _person(
     folded = fold(of["full_name"])
     words.update(folded)
     rows.add("signature", (*of.values(), at, due, number, application))
+    rows.add("signature_word", *((number, word) for word in dict.fromkeys(of["name_fold"].split())))
     rows.add("link", *_links(number, made.key, at))
     rows.add("signature_consent", *waiting.consent_rows(number, at))
     rows.add("signature_event", *_events(number, staff_id, at))

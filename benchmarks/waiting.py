@@ -24,6 +24,7 @@ SIGNATURE = names(
     " language signed_language edition_slug browser_digest submitted_at name_fold"
 )
 LINK = names("id uid purpose signature_id token_digest tries created_at expires_at")
+WORD = names("signature_id word")
 CONSENT = names("signature_id kind text_sha256 language given_at")
 EVENT = names("id signature_id at move state_before state_after actor")
 MESSAGE = names(
@@ -63,6 +64,7 @@ def add(made: Installation, count: int, *, mail_sent: bool = True) -> Waiting:
     for first in range(before + 1, before + count + 1, CHUNK):
         numbers = range(first, min(first + CHUNK, before + count + 1))
         made.load("signature", SIGNATURE, typed(made, (signature_row(one, edition, now) for one in numbers)))
+        made.load("signature_word", WORD, (row for one in numbers for row in word_rows(one)))
         made.load("link", LINK, typed(made, (link_row(one + ids["link"], one, made.key, now) for one in numbers)))
         made.load("signature_consent", CONSENT, typed(made, (row for one in numbers for row in consent_rows(one, now))))
         made.load("signature_event", EVENT, typed(made, (_event(one, ids, now) for one in numbers)))
@@ -95,9 +97,20 @@ def add_consent_texts(made: Installation, now: datetime) -> None:
     made.load("consent_text", columns, typed(made, iter(rows)))
 
 
+def full_name(number: int) -> str:
+    """Everybody's own, made of words that many share."""
+    return f"{number_word(number)} {SURNAMES[number % len(SURNAMES)]}"
+
+
+def word_rows(number: int) -> Iterator[tuple[int, str]]:
+    """In the order of WORD."""
+    for word in dict.fromkeys(name_fold(full_name(number)).split()):
+        yield (number, word)
+
+
 def signature_row(number: int, edition: str, now: datetime) -> tuple[Any, ...]:
     """In the order of SIGNATURE."""
-    name = f"{number_word(number)} {SURNAMES[number % len(SURNAMES)]}"
+    name = full_name(number)
     mail = address(number, "bulk")
     return (
         number,

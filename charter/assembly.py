@@ -15,8 +15,10 @@ from charter import cli, i18n, logs, migrating, settings
 from charter.models.base import REPLICA, configure, db
 from charter.web import (
     api,
+    centre,
     dev_mail,
     embedding,
+    entered,
     errors,
     figures,
     headers,
@@ -75,6 +77,7 @@ def create_app(config: settings.Settings | None = None) -> Flask:
         static_url=lambda name: f"/static/{build}/{name}", settings=shown, **labels.jinja_globals()
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    centre.init_app(app)
     headers.init_app(app)
     errors.init_app(app)
     for room in (
@@ -92,6 +95,7 @@ def create_app(config: settings.Settings | None = None) -> Flask:
         my,
         links,
         not_me,
+        entered,
         api,
         dev_mail,
         rooms,
@@ -99,7 +103,7 @@ def create_app(config: settings.Settings | None = None) -> Flask:
     ):
         room.init_app(app)
     # Their forms carry their own token, so that an expired one costs no typed word.
-    for blueprint in (signing.blueprint, my.blueprint, links.blueprint, not_me.blueprint):
+    for blueprint in (signing.blueprint, my.blueprint, links.blueprint, not_me.blueprint, entered.blueprint):
         csrf.exempt(blueprint)
     for view in rooms.OWN_TOKEN:
         csrf.exempt(view)

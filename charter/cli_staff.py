@@ -34,9 +34,10 @@ def staff() -> None:
 @click.option("--language", type=click.Choice(LANGUAGES), default=DEFAULT, show_default=True, help="Of the desk.")
 @with_appcontext
 def add(name: str, email: str, language: str) -> None:
-    """Invite NAME and print a link with which they choose a password; give it to them yourself.
+    """Invite NAME as an administrator, and print a link with which they choose a password; give it to them yourself.
 
-    Somebody who lost password and second factor: deactivate the account, then add it again.
+    Only while fewer than two administrators are active or invited: everybody else is invited at the desk, under Team,
+    where somebody who lost password and second factor also begins anew. Administrators there are told by mail.
     """
     try:
         name, mailbox = clean_name(name), clean_email(email).folded
@@ -44,10 +45,11 @@ def add(name: str, email: str, language: str) -> None:
         raise click.UsageError("The name may hold letters, spaces, hyphens and full stops only.") from None
     except EmailError:
         raise click.UsageError(f"{email} is not an email address.") from None
+    settings: Settings = current_app.config["CHARTER"]
     token = secrets.token_urlsafe(32)
     now = clock.now()
     try:
-        operations.invite(
+        operations.invite_administrator(
             name,
             email=mailbox,
             language=language,
@@ -57,7 +59,10 @@ def add(name: str, email: str, language: str) -> None:
         )
     except operations.AlreadyStaffError:
         raise click.ClickException(f"{mailbox} has an active account already.") from None
-    settings: Settings = current_app.config["CHARTER"]
+    except operations.EnoughAdministratorsError:
+        raise click.ClickException(
+            f"There are two administrators already. They invite everybody else: {settings.public_url}/staff/team/"
+        ) from None
     click.echo(f"{settings.public_url}/staff/invitation/{token}")
     click.echo(
         f"This link works once, within {INVITATION_HOURS} hours. Whoever has it can choose the password.", err=True
@@ -67,11 +72,12 @@ def add(name: str, email: str, language: str) -> None:
 @staff.command("list")
 @with_appcontext
 def list_() -> None:
-    """Everybody: id, name, email, active, second factor."""
-    rows = [("id", "name", "email", "active", "second factor")]
+    """Everybody: id, name, email, role with its regions, active, second factor."""
+    rows = [("id", "name", "email", "role", "active", "second factor")]
     for line in queries.staff_lines():
         state = "no" if not line.is_active else "yes" if line.has_joined else "invited"
-        rows.append((str(line.id), line.name, line.email, state, "set" if line.has_second_factor else "not set"))
+        role = line.role if line.regions is None else f"{line.role} ({', '.join(line.regions)})"
+        rows.append((str(line.id), line.name, line.email, role, state, "set" if line.has_second_factor else "not set"))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -95,7 +101,7 @@ def deactivate(who: str) -> None:
         operations.deactivate(line.id, now=clock.now())
     except operations.LastStaffError:
         raise click.ClickException(
-            f"{line.email} is the last active account; add another and let them join first."
+            f"{line.email} is the last administrator who can sign in; add another and let them join first."
         ) from None
     except NotFoundError:
         raise click.ClickException(f"There is no account {who}.") from None

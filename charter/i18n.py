@@ -40,6 +40,7 @@ __all__ = [
     "format_month",
     "format_number",
     "format_short",
+    "format_time",
     "init_app",
     "lazy_gettext",
     "lazy_pgettext",
@@ -160,6 +161,11 @@ def format_datetime(instant: datetime) -> str:
     return f"{format_date(local)}, {local:%H:%M} (UTC{hours:+d})"
 
 
+def format_time(instant: datetime) -> str:
+    """Hour and minute in Astana, for what lasts minutes."""
+    return f"{instant.astimezone(TIME_ZONE):%H:%M}"
+
+
 def format_number(number: int) -> str:
     """Grouped as the language does, with a space that does not break."""
     return number_in(current_language(), number)
@@ -172,6 +178,7 @@ def init_app(app: Flask) -> None:
         format_date=format_date,
         format_day_or_month=format_day_or_month,
         format_datetime=format_datetime,
+        format_time=format_time,
         format_number=format_number,
         languages=[(code, LANGUAGE_SHORT[code], LANGUAGE_NAMES[code]) for code in LANGUAGES],
         language_names=LANGUAGE_NAMES,

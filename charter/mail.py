@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from flask import render_template
 
+from charter import centre
 from charter.domain import bounce
 from charter.domain import token as tokens
 from charter.domain.email import mailbox_of
@@ -105,9 +106,9 @@ def compose(
 ) -> Words:
     """The words of one kind of mail; also what staff preview before they decide.
 
-    values: of the message; dates as ISO texts become dates. links: names → addresses (and `code`).
+    values: of the message; ISO texts become dates and moments again. links: names → addresses (and `code`).
     """
-    shown = {key: date.fromisoformat(value) if key.endswith("_on") else value for key, value in values.items()}
+    shown = {key: _moment(key, value) for key, value in values.items()}
     context = {**shown, **links, "public_url": settings.public_url, "language": language, "lang": language}
     with speaking(language):
         subject = " ".join(render_template(f"mail/{kind}/subject.txt", **context).split())
@@ -117,6 +118,12 @@ def compose(
     lines = [line if line == "-- " else line.rstrip() for line in body.strip().split("\n")]
     text = "\n".join(line for place, line in enumerate(lines) if line or (place and lines[place - 1]))
     return Words(subject, text + "\n")
+
+
+def _moment(name: str, value: Any) -> Any:
+    if name.endswith("_on"):
+        return date.fromisoformat(value)
+    return datetime.fromisoformat(value) if name.endswith("_at") and isinstance(value, str) else value
 
 
 def links_for(mail: Delivery, *, key: bytes, settings: Settings) -> dict[str, str]:
@@ -138,6 +145,9 @@ def links_for(mail: Delivery, *, key: bytes, settings: Settings) -> dict[str, st
         links["my_url"] = f"{base}/my/{token}"
     elif mail.link_purpose in {"address-old", "address-new"}:
         links["address_url"] = f"{base}/my/address/{token}"
+    elif mail.link_purpose == "staff-invite":
+        links["invitation_url"] = f"{settings.public_url}/staff/invitation/{token}"
+        return links
     if mail.link_purpose == "address-new":
         links["not_me_url"] = f"{base}/not-me/{token}"
     if mail.link_purpose != "personal":
@@ -194,7 +204,7 @@ def render(mail: Delivery, *, key: bytes, settings: Settings, receipt: Receipt |
         settings=settings,
     )
     with speaking(mail.language):
-        sender = settings.mail_from_name or settings.centre_name or _("Charter of Election Observers")
+        sender = settings.mail_from_name or centre.recent(settings).name or _("Charter of Election Observers")
         html = render_template("mail/layout.html", words=words, lang=mail.language, sender=sender)
     message = EmailMessage(policy=_POLICY)
     local, _at, domain = settings.mail_from.rpartition("@")

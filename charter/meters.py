@@ -18,7 +18,12 @@ BATCH_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 #: A client may send any word as method; a label must not take it over.
 METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
-ACTIONS = ("approve", "decline", "ask", "undo", "release")
+ACTIONS = (
+    *("approve", "decline", "ask", "undo", "release"),
+    *("correction-approve", "correction-decline", "correction-undo"),
+    *("objection-upheld", "objection-rejected", "objection-undo"),
+    *("proposal-approved", "proposal-rejected"),
+)
 WITNESS_CODES = ("time", "connection", "certificate", "http", "answer", "signature", "clock", "conflict", "refused")
 #: Why publication stopped (docs/operators.md).
 STOPS = (

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
+from jinja2.bccache import Bucket, BytecodeCache
+from werkzeug.routing import Rule
 
-from charter import cli, create_app, settings, worker
+from charter import assembly, cli, create_app, settings, worker
 from charter.models.base import db
 from tests.people import Desk, Observer
 from tests.postgres import drop_database, fresh_database, postgres_database, postgres_url
@@ -24,6 +29,45 @@ MONDAY = "2026-11-16T04:00:00Z"
 FRIDAY = "2026-11-20T09:00:00Z"
 
 MakeApp = Callable[..., Flask]
+
+
+class Compiled(BytecodeCache):
+    """Templates as compiled by an earlier application: each test has its own, and all have the same templates."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """From memory, if its source is still the same."""
+        if bucket.key in self._kept:
+            bucket.bytecode_from_string(self._kept[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Into memory."""
+        self._kept[bucket.key] = bucket.bytecode_to_string()
+
+
+# What each of some thousand applications would make anew: half of the time of most tests.
+Flask.jinja_options = {"bytecode_cache": Compiled()}
+assembly._build_digest = functools.cache(assembly._build_digest)
+_compile = Rule._compile_builder
+_builders: dict[tuple[object, ...], Any] = {}
+
+
+def _compiled_once(rule: Rule, append_unknown: bool = True) -> Any:
+    key = (rule.rule, rule.subdomain, tuple(rule._trace), repr(rule.defaults), tuple(rule._converters), append_unknown)
+    if key not in _builders:
+        _builders[key] = _compile(rule, append_unknown)
+    return _builders[key]
+
+
+Rule._compile_builder = _compiled_once  # type: ignore[method-assign,assignment]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What is there before the first test stays to the end: nobody looks for garbage in it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def make_settings(instance: Path, **environ: str) -> settings.Settings:
@@ -149,6 +193,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "journeys" in item.path.parts:
             item.add_marker(pytest.mark.xdist_group("browser"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_handlecrashitem(crashitem: str, sched: Any) -> None:
+    """A test that hung until its process was ended has failed: no other process tries it once more."""
+    for scope, tests in list(sched.workqueue.items()):
+        tests.pop(crashitem, None)
+        # Nor waits for what was done already, which comes back with it.
+        if all(tests.values()):
+            del sched.workqueue[scope]
+    for node in list(sched.assigned_work):
+        sched._reschedule(node)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -54,6 +54,7 @@ NOTE = 'Позвоните <b>нам</b> & скажите "да".\nПосле о
 KINDS: dict[str, tuple[dict[str, Any], str | None]] = {
     "confirm-signature": ({}, "confirm"),
     "already-signed": ({}, "personal"),
+    "affirm": ({"charter": "charter-2027"}, "personal"),
     "confirmed": ({"due_on": "2026-11-27"}, "personal"),
     "clarification": ({"reason": "region-unclear", "note": NOTE}, "personal"),
     "published": ({"number": 1234, "entry": ENTRY}, "personal"),
@@ -61,6 +62,7 @@ KINDS: dict[str, tuple[dict[str, Any], str | None]] = {
     "withdrawn": ({}, None),
     "code": ({"minutes": 30}, "act"),
     "reminder": ({}, "confirm"),
+    "imported": ({"source": "Тараздағы оқу"}, "confirm"),
     "personal-link": ({}, "personal"),
     "link-renewed": ({}, "personal"),
     "address-old": ({"change": 1}, "address-old"),
@@ -393,7 +395,7 @@ def rendered(app: Flask, kind: str, language: str, **more: Any) -> EmailMessage:
         link_uid=None if purpose is None else b"u" * 16,
         link_expires_at=SENT_AT + timedelta(days=7) if purpose not in {"personal", None} else None,
         created_at=SENT_AT,
-        first_uid=b"u" * 16 if kind in {"already-signed", "confirm-signature", "reminder"} else None,
+        first_uid=b"u" * 16 if kind in {"already-signed", "confirm-signature", "imported", "reminder"} else None,
     )
     with app.app_context():
         config = more.get("config", app.config["CHARTER"])

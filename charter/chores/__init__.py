@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from charter.chores import affirmations, finding, imports, merges, opening, summaries, sweeps
 from charter.queries import schema
 from charter.settings import Settings
 
@@ -20,7 +21,16 @@ LOOK_SECONDS = 1.0
 ROUND_SECONDS = 0.4
 
 #: In the order they are looked at. Each takes turns with the others.
-STEPS: tuple[Step, ...] = ()
+STEPS: tuple[Step, ...] = (
+    finding.step,
+    finding.mark,
+    sweeps.step,
+    imports.step,
+    merges.step,
+    affirmations.step,
+    opening.step,
+    summaries.step,
+)
 
 
 class Chores:

@@ -62,12 +62,13 @@ def _terms(settings: Settings) -> Terms:
 def _plan(count: int, days: Days, terms: Terms) -> Plan:
     dice = Random(f"demonstration of {count}")  # noqa: S311 - the same for everybody is what is wanted
     by_type: dict[str, list[str]] = {"party": [], "organisation": [], "mission": []}
-    choosable = {choice.slug for choice in signing_queries.affiliation_choices("en")}
+    today = local_date(clock.now())
+    choosable = {choice.slug for choice in signing_queries.affiliation_choices("en", on=today)}
     for one in shipped.affiliations():
         if one.slug in choosable:
             by_type[one.type].append(one.slug)
     offer = Offer(tuple(by_type["party"]), tuple(by_type["organisation"]), tuple(by_type["mission"]))
-    crowd = Crowd(dice, region_codes=[region.code for region in registry.regions("en")], offer=offer)
+    crowd = Crowd(dice, region_codes=[region.code for region in registry.regions("en", on=today)], offer=offer)
     return make_plan(dice, crowd, count, days=days, terms=terms)
 
 

@@ -20,7 +20,7 @@ from charter.domain.mail import Delivery
 from charter.operations import outbox, proving, publication, review, signing
 from charter.operations.proving import Outcome, Proof
 from charter.operations.signing import GivenConsent, NewSignature
-from charter.queries import review as review_queries
+from charter.queries import queue as queue_queries
 from charter.queries import signing as signing_queries
 from charter.settings import Settings
 
@@ -234,7 +234,7 @@ class Stage:
         person = self._people[act.signer]
         # Several of one office may be set aside; no two of them have the same name.
         signature_id = next(
-            row.signature_id for row in review_queries.held("en") if row.full_name == person.details.full_name
+            row.signature_id for row in queue_queries.held("en") if row.full_name == person.details.full_name
         )
         review.release(
             signature_id,

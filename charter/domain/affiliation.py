@@ -2,10 +2,14 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
+from anyascii import anyascii
+
+from charter.domain.fold import fold
 from charter.domain.languages import Texts, texts
 
 #: The kinds of observer (LOG §1). PARTY is also the kind of every party as an affiliation.
@@ -14,10 +18,19 @@ INDEPENDENT: Final = "independent"
 INTERNATIONAL: Final = "international"
 OBSERVER_KINDS: Final[tuple[str, ...]] = (PARTY, INDEPENDENT, INTERNATIONAL)
 
+#: What an affiliation may be, in the order of lists, and which of them each kind of observer may name.
+TYPES: Final[tuple[str, ...]] = ("party", "organisation", "mission")
+TYPE_OF: Final[Mapping[str, str]] = MappingProxyType(
+    {PARTY: "party", INDEPENDENT: "organisation", INTERNATIONAL: "mission"}
+)
+
 #: What an organisation may be. A mission or body of several states has the same word as its observers.
 ORGANISATION_KINDS: Final = frozenset({"national", "regional", "trade_union", INTERNATIONAL})
 
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+#: As long as the column that keeps it.
+_SLUG_CHARS = 64
+_FOLD_CHARS = 400
 _DAY_OR_MONTH = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])(?:-(?:0[1-9]|[12][0-9]|3[01]))?")
 
 
@@ -53,6 +66,26 @@ class Organisation:
     kind: str
     name: Texts
     abbr: Texts | None
+
+
+def alias_fold(name: str) -> str:
+    """By what two spellings of one name are the same, over three alphabets; "" where there is nothing to compare.
+
+    It never changes a name that is shown, and is looked up as a whole: part of a name is no match.
+    """
+    folded = " ".join(fold(name))
+    return folded if len(folded) <= _FOLD_CHARS else ""
+
+
+def make_slug(name: str, *, taken: Collection[str]) -> str:
+    """A name for addresses out of the English one, unlike those that are taken; for ever (LOG §1)."""
+    latin = re.sub("[’'`\u02bc]", "", anyascii(name)).lower()
+    base = "-".join(re.findall("[a-z0-9]+", latin))[: _SLUG_CHARS - 4].strip("-") or "affiliation"
+    slug, number = base, 1
+    while slug in taken:
+        number += 1
+        slug = f"{base}-{number}"
+    return slug
 
 
 def observer_kind_of(affiliation_kind: str) -> str:

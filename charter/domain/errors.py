@@ -33,6 +33,10 @@ class DutyRefusedError(CharterError):
     """The role of this account does not include the act, or its regions do not include the place."""
 
 
+class AlreadyProposedError(CharterError):
+    """The same thing waits for a second person already."""
+
+
 class SamePersonError(CharterError):
     """What needs a second person was to be approved by the one who proposed it."""
 

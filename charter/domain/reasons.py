@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Reason:
     """One line of the catalogue; its words live with the translations (`charter.web.labels`).
 
-    code: what is stored. action: decline or ask. log: the public reason of a refusal, None for a question.
+    code: what is stored. action: decline, ask, keep or revoke. log: the public reason of a refusal or of a removal,
+    None where the log says nothing.
     """
 
     code: str
@@ -45,6 +46,23 @@ CORRECTIONS: tuple[Reason, ...] = (
     Reason("another-person", "keep"),
     Reason("other", "keep"),
 )
+
+#: Why a published entry is removed from the registry. Where it says the same, a code is that of a refusal.
+REVOCATIONS: tuple[Reason, ...] = (
+    Reason("duplicate", "revoke", "duplicate"),
+    Reason("impersonation", "revoke", "impersonation"),
+    Reason("not-consented", "revoke", "not_consented"),
+    Reason("not-an-observer", "revoke", "ineligible"),
+    Reason("under-age", "revoke", "ineligible"),
+    Reason("court-order", "revoke", "court_order"),
+    Reason("abuse", "revoke", "abuse"),
+    Reason("on-request", "revoke", "other"),
+)
+
+
+def find_revocation(code: str) -> Reason | None:
+    """The reason for removing a published entry with this code, or None."""
+    return next((reason for reason in REVOCATIONS if reason.code == code), None)
 
 
 def find_keeping(code: str) -> Reason | None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
@@ -10,6 +11,13 @@ from charter.domain.languages import LANGUAGES, Texts, texts
 
 #: The code of a signature from outside the country (a user-assigned element of ISO 3166).
 ABROAD: Final = "ZZ"
+
+#: The map's grid of tiles. On a narrow page its last two columns lie in one another, so a row has one of them only.
+COLUMNS: Final = 7
+ROWS: Final = 5
+#: What stands behind /registry/ in an address of its own, or behind the desk's /staff/regions/.
+RESERVED: Final = frozenset({"affiliations", "entries", "numbers", "new"})
+ABBR_MAX_CHARS: Final = 11
 
 _CODE = re.compile(r"KZ-[0-9A-Z]{1,3}")
 _SLUG = re.compile(r"[a-z]+(?:-[a-z]+)*")
@@ -50,6 +58,39 @@ def parse_regions(data: bytes) -> tuple[Region, ...]:
     if ABROAD not in {region.code for region in regions}:
         raise RegionError("the list of regions lacks abroad")
     return regions
+
+
+def is_code(code: str) -> bool:
+    """Whether a new region may have this code: one of ISO 3166-2:KZ, or one of our own in its shape."""
+    return _CODE.fullmatch(code) is not None
+
+
+def is_slug(slug: str) -> bool:
+    """Whether it can be a region's name in addresses: Latin letters and single hyphens."""
+    return _SLUG.fullmatch(slug) is not None and slug not in RESERVED and len(slug) <= 40
+
+
+def free_tiles(taken: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Every (column, row) of the map, from 0, on which a further region can be seen beside these."""
+    shown = {_narrow(tile) for tile in taken}
+    return [(col, row) for row in range(ROWS) for col in range(COLUMNS) if _narrow((col, row)) not in shown]
+
+
+def _narrow(tile: tuple[int, int]) -> tuple[int, int]:
+    return min(tile[0], COLUMNS - 2), tile[1]
+
+
+def place_among(key: str, listed: Sequence[tuple[str, str]]) -> str:
+    """The place of a region in one language's list, as text that is compared. key: by which its name is ordered there.
+
+    listed: (key of the name, place) of the others, by place; abroad, which stays the last, among them.
+    """
+    at = next((index for index, (other, _place) in enumerate(listed[:-1]) if key < other), len(listed) - 1)
+    # A hyphen stands before all figures. Nothing that is there has to move.
+    place = (listed[at - 1][1] if at else "-") + "5"
+    while place >= listed[at][1]:
+        place = place[:-1] + "05"
+    return place
 
 
 def _region(entry: dict[str, Any]) -> Region:

@@ -34,6 +34,7 @@ RULES: tuple[Rule, ...] = (
     Rule("reminder", "signatures not confirmed yet: one reminder", "reminder_hours"),
     Rule("unconfirmed", "signatures never confirmed: erased", "unconfirmed_keep_days"),
     Rule("declined", "declined applications: erased", "declined_keep_days"),
+    Rule("revoked", "entries that the Centre removed: erased", "declined_keep_days"),
     Rule("traces", "from where and how signatures came: deleted", "trace_keep_days"),
     Rule("day-keys", "keys of the days that those were digested with: deleted", "trace_keep_days"),
     Rule("challenges", "proofs of work that were used and would no longer be taken: deleted"),

@@ -44,6 +44,7 @@ class Move(StrEnum):
     RECALL = "recall"
     AMEND = "amend"  # the Centre agrees to it
     KEEP = "keep"  # the Centre leaves the entry as it is
+    AFFIRM = "affirm"  # the signatory stands by a later edition of the Charter
     # These leave the state as it is, so the table below does not know them.
     RENEW = "renew"
     READDRESS = "readdress"
@@ -52,6 +53,7 @@ class Move(StrEnum):
     REJECT = "reject"
     REOPEN = "reopen"  # the first of an application that an upheld objection took up again, under a new entry
     HAND_OVER = "hand-over"
+    ENTER = "enter"  # the first of an application that the Centre took from a list of people
 
 
 class Actor(StrEnum):
@@ -102,6 +104,10 @@ TRANSITIONS: dict[tuple[State, Move], State] = {
         (State.PUBLISHED, move): State.PUBLISHED
         for move in (Move.SHOW, Move.PROPOSE, Move.RECALL, Move.AMEND, Move.KEEP)
     },
+    # A later edition of the Charter is affirmed wherever one stands; nobody reviews it.
+    **{
+        (state, Move.AFFIRM): state for state in (State.CONFIRMED, State.CLARIFICATION, State.APPROVED, State.PUBLISHED)
+    },
     # What stands is withdrawn first (LOG §5).
     (State.SUBMITTED, Move.ERASE): State.ERASED,
     (State.EXPIRED, Move.ERASE): State.ERASED,
@@ -131,6 +137,9 @@ def after(state: State, move: Move, *, back_to: State | None = None) -> State:
             return back_to
         # Of an objection that was upheld seconds ago: what it took up again was never confirmed.
         if state is State.CONFIRMED and back_to is State.EXPIRED:
+            return back_to
+        # Of an invalidation that is undone: what was never confirmed waits for that again.
+        if state is State.EXPIRED and back_to is State.SUBMITTED:
             return back_to
         raise MoveRefusedError(state, move)
     try:

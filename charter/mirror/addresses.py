@@ -122,6 +122,7 @@ ADDRESSES: Final[Mapping[str, Mirrored | Own]] = {
     "public.home": Mirrored(tells=True),
     "public.charter": Mirrored(),
     "public.edition": Mirrored(each=_editions),
+    "public.edition_changes": Mirrored(each=_editions),
     "public.charter_text": Mirrored(each=_editions),
     "public.about": Mirrored(),
     "public.privacy": Mirrored(),
@@ -168,7 +169,7 @@ ADDRESSES: Final[Mapping[str, Mirrored | Own]] = {
     "system.readyz": Own("for machines of the service"),
 }
 #: Rooms that are not public, or exist to change something.
-OWN_ROOMS: Final = frozenset({"signing", "my", "links", "not_me", "staff", "staff_auth", "dev_mail"})
+OWN_ROOMS: Final = frozenset({"signing", "my", "links", "not_me", "entered", "staff", "staff_auth", "dev_mail"})
 
 
 def languages_of(arguments: Iterable[str]) -> tuple[str | None, ...]:

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from flask import Flask, url_for
 
+from charter.domain.calendar import local_date
 from charter.domain.selection import Selection
 from charter.mirror.addresses import ADDRESSES, BY_ENTRY, BY_LOG, Mirrored, World, file_of, languages_of
+from charter.mirror.errors import MirrorError
 from charter.queries import affiliations, registry, search
 from charter.web.mirrored import FLAG
+
+
+def public_day() -> date:
+    """The day in Asia/Almaty of the newest batch: what the pages show is valid then."""
+    as_of = registry.find_as_of()
+    if as_of is None:
+        raise MirrorError("Nothing has been published yet: there is nothing to mirror.")
+    return local_date(as_of.at)
 
 
 def find_world() -> World:
     """As the database has it now. Needs an application context."""
     rows, _, _ = search.find_rows(Selection(), size=1)
+    day = public_day()
     return World(
-        regions=tuple(sorted(one.slug for one in registry.regions("en"))),
-        affiliations=tuple(sorted(one.slug for one in affiliations.affiliations("en"))),
+        regions=tuple(sorted(one.slug for one in registry.regions_with_totals("en", on=day)[0])),
+        affiliations=tuple(sorted(one.slug for one in affiliations.affiliations("en", on=day))),
         editions=tuple(sorted(one.slug for one in registry.editions())),
         highest=rows[0].number if rows else 0,
     )
@@ -27,7 +39,7 @@ def find_world() -> World:
 
 def ever_published() -> int:
     """Entries that ever had a number."""
-    return registry.regions_with_totals("en")[2].signed
+    return registry.regions_with_totals("en", on=public_day())[2].signed
 
 
 def listed(app: Flask, world: World) -> Iterator[tuple[str, str, Mirrored]]:

@@ -22,7 +22,7 @@ from charter.mirror.addresses import ALWAYS, file_of
 from charter.mirror.asking import Asker
 from charter.mirror.errors import MirrorError
 from charter.mirror.folder import Folder, alone
-from charter.mirror.listing import data_files, ever_published, find_world, listed, static_files
+from charter.mirror.listing import data_files, ever_published, find_world, listed, public_day, static_files
 from charter.mirror.log_files import LogFiles
 from charter.mirror.rendering import LACKING, UNCHANGED, WRITTEN, Crew, Done, Renderer, Task
 from charter.mirror.state import BLOCK_PAGE, ENTRY, LISTED, Known, State
@@ -82,9 +82,14 @@ def _make(app: Flask, path: Path, *, workers: int, everything: bool, now: dateti
 def design_of(app: Flask) -> str:
     """Changes when every page may: with the build, with settings that pages show, with names that many pages show."""
     names: list[object] = [_FORMAT, app.config["PAGES_DIGEST"], registry.editions()]
+    day = public_day()
     for language in LANGUAGES:
-        names += [(one.code, one.slug, one.name, one.short, one.abbr) for one in registry.regions(language)]
-        names += [(one.slug, one.name, one.abbr, one.merged_into) for one in affiliations.affiliations(language)]
+        names += [
+            (one.code, one.slug, one.name, one.short, one.abbr)
+            for one in registry.regions_with_totals(language, on=day)[0]
+        ]
+        found = affiliations.affiliations(language, on=day)
+        names += [(one.slug, one.name, one.abbr, one.merged_into) for one in found]
     return hashlib.sha256(repr(names).encode()).hexdigest()[:16]
 
 

@@ -51,6 +51,7 @@ class Audit(Base):
     __table_args__ = (
         Index("ix_audit_subject", "subject", "subject_id", "id"),
         Index("ix_audit_action", "action", "id"),
+        Index("ix_audit_staff", "staff_id", "id"),
         Index("ix_audit_at", "at", "id"),
     )
 

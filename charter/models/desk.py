@@ -23,6 +23,19 @@ class Claim(Base):
     until: Mapped[datetime]
 
 
+class QueueMark(Base):
+    """Every hundredth of those that wait, written anew each minute while the queue is long: what places are told by.
+
+    For applicants as a number; the row leads to nobody but by its key.
+    """
+
+    __tablename__ = "queue_mark"
+
+    place: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # how many are due before
+    due_on: Mapped[date]
+    signature_id: Mapped[int] = mapped_column(BigId)
+
+
 class SavedView(Base):
     """A choice of filters of the queue under a name. For the person who keeps it."""
 
@@ -43,6 +56,7 @@ class Proposal(Base):
         CheckConstraint("state IN ('open', 'approved', 'rejected', 'cancelled', 'expired')", name="state"),
         CheckConstraint("state NOT IN ('approved', 'rejected') OR decided_by <> proposed_by", name="two_people"),
         Index("ix_proposal_open", "expires_at", "id", postgresql_where=_OPEN, sqlite_where=_OPEN),
+        Index("ix_proposal_subject", "subject", "subject_id", "id"),
         # One at a time for the same thing.
         Index(
             "uq_proposal_one_open",

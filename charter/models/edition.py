@@ -91,7 +91,7 @@ class AffirmationRound(Base):
     __tablename__ = "affirmation_round"
 
     edition_slug: Mapped[str] = mapped_column(ForeignKey("edition.slug"), primary_key=True)
-    cursor: Mapped[int] = mapped_column(BigId, default=0)  # registry number up to which all were asked
+    cursor: Mapped[int] = mapped_column(BigId, default=0)  # id of the signature up to which all were asked
     asked: Mapped[int] = mapped_column(default=0)
     began_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]

@@ -57,8 +57,8 @@ class ImportRow(Base):
 
     job_id: Mapped[int] = mapped_column(ForeignKey("import_job.id"), primary_key=True)
     row: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # as the file counts, the header included
-    state: Mapped[str] = mapped_column(String(16))  # waiting | wrong | duplicate | done | skipped
-    code: Mapped[str | None] = mapped_column(String(40))  # what is wrong, and with which field: "email:required"
+    state: Mapped[str] = mapped_column(String(16))  # header | waiting | wrong | duplicate | done | skipped
+    code: Mapped[str | None] = mapped_column(String(200))  # what is wrong with which field: "email:syntax name:digit"
     identity: Mapped[str | None] = mapped_column(String(64), index=True)  # keyed digest of mailbox and name
     cells: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     signature_id: Mapped[int | None] = mapped_column(ForeignKey("signature.id"), index=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from charter.models.base import Base, BigId
@@ -53,6 +53,14 @@ class MailboxTally(Base):
     """
 
     __tablename__ = "mailbox_tally"
+    __table_args__ = (
+        Index(
+            "ix_mailbox_tally_bounced",
+            "bounced_at",
+            postgresql_where=text("bounced_at IS NOT NULL"),
+            sqlite_where=text("bounced_at IS NOT NULL"),
+        ),
+    )
 
     digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)  # HMAC of the mailbox, key in `instance/`
     unconfirmed_count: Mapped[int] = mapped_column(default=0, server_default="0")  # mails sent before any confirmation

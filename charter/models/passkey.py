@@ -1,13 +1,13 @@
-"""The passkeys of the Centre's people, in a table of their own, which a database of the first release does not have."""
+"""The passkeys of the Centre's people."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Connection, ForeignKey, LargeBinary, String
+from sqlalchemy import BigInteger, ForeignKey, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from charter.models.base import Base, BigId, has_table
+from charter.models.base import Base, BigId
 
 
 class StaffPasskey(Base):
@@ -24,8 +24,3 @@ class StaffPasskey(Base):
     sign_count: Mapped[int] = mapped_column(BigInteger)  # of the last use; one that does not go on tells of a copy
     created_at: Mapped[datetime]
     last_used_at: Mapped[datetime | None]
-
-
-def is_migrated(connection: Connection) -> bool:
-    """Whether the table is there: while processes are replaced one by one, the code may be ahead of the database."""
-    return has_table(connection, StaffPasskey.__tablename__)

@@ -88,6 +88,18 @@ class AffiliationCount(Base):
     listed: Mapped[int] = mapped_column(default=0)
 
 
+class EditionCount(Base):
+    """How many entries name this edition now. Kept by the batch.
+
+    Of the first edition of all there is only the change since this is kept: it has what the others have not.
+    """
+
+    __tablename__ = "edition_count"
+
+    edition_slug: Mapped[str] = mapped_column(ForeignKey("edition.slug"), primary_key=True)
+    shown: Mapped[int] = mapped_column(default=0)
+
+
 class DayCount(Base):
     """How many entries bear this date of signing, whatever became of them. Kept by the batch."""
 

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, String, Text, text
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    Text,
+    delete,
+    event,
+    insert,
+    inspect,
+    text,
+)
+from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Mapped, mapped_column
 
 from charter.domain.signature import Move, State, after
@@ -15,9 +28,11 @@ _STATES = ", ".join(f"'{state}'" for state in State)
 _BY_BYTES = String(400).with_variant(String(400, collation="C"), "postgresql")
 #: Conditions of partial indexes: a query that is to use one says the same, letter by letter.
 PENDING = text("state IN ('confirmed', 'clarification')")
+OWN_WORDS = text("state IN ('confirmed', 'clarification') AND affiliation_text IS NOT NULL")
 UNCONFIRMED = text("state IN ('submitted', 'expired')")
 TO_REMIND = text("state = 'submitted' AND NOT held AND reminded_at IS NULL")
 DECLINED = text("state = 'declined'")
+REVOKED = text("state = 'revoked'")
 
 
 class Signature(Base):
@@ -46,6 +61,7 @@ class Signature(Base):
         ),
         Index(
             "ix_signature_queue_region",
+            "state",
             "region_code",
             "due_on",
             "id",
@@ -54,11 +70,24 @@ class Signature(Base):
         ),
         Index(
             "ix_signature_queue_affiliation",
+            "state",
             "affiliation_id",
             "due_on",
             "id",
             postgresql_where=PENDING,
             sqlite_where=PENDING,
+        ),
+        Index(
+            "ix_signature_queue_kind", "state", "kind", "due_on", "id", postgresql_where=PENDING, sqlite_where=PENDING
+        ),
+        Index("ix_signature_queue_state", "state", "due_on", "id", postgresql_where=PENDING, sqlite_where=PENDING),
+        Index(
+            "ix_signature_own_words",
+            "affiliation_text",
+            "kind",
+            "id",
+            postgresql_where=OWN_WORDS,
+            sqlite_where=OWN_WORDS,
         ),
         Index("ix_signature_mailbox", "mailbox", "name_key"),
         Index("ix_signature_name_fold", "name_fold"),
@@ -72,6 +101,7 @@ class Signature(Base):
         ),
         Index("ix_signature_to_remind", "submitted_at", "id", postgresql_where=TO_REMIND, sqlite_where=TO_REMIND),
         Index("ix_signature_declined", "ended_at", "id", postgresql_where=DECLINED, sqlite_where=DECLINED),
+        Index("ix_signature_revoked", "ended_at", "id", postgresql_where=REVOKED, sqlite_where=REVOKED),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -112,6 +142,45 @@ class Signature(Base):
         self.state = after(before, move, back_to=back_to).value
         self.version += 1
         return before
+
+
+class SignatureWord(Base):
+    """A folded word of a name, by which staff find people in every state. For staff; goes with the name."""
+
+    __tablename__ = "signature_word"
+    __table_args__ = (Index("ix_signature_word_word", "word", "signature_id"),)
+
+    signature_id: Mapped[int] = mapped_column(ForeignKey("signature.id"), primary_key=True, autoincrement=False)
+    word: Mapped[str] = mapped_column(_BY_BYTES, primary_key=True)
+
+
+def words_of(name_fold: str | None) -> tuple[str, ...]:
+    """Each word of a folded name, once."""
+    return tuple(dict.fromkeys((name_fold or "").split()))
+
+
+def write_words(connection: Connection, signature_id: int, name_fold: str | None) -> None:
+    """Writes the words of a signature that has none yet."""
+    rows = [{"signature_id": signature_id, "word": word} for word in words_of(name_fold)]
+    if rows:
+        connection.execute(_INSERT_WORDS, rows)
+
+
+_INSERT_WORDS = insert(SignatureWord)
+
+
+@event.listens_for(Signature, "after_insert")
+def _words_with_name(_mapper: object, connection: Connection, signature: Signature) -> None:
+    write_words(connection, signature.id, signature.name_fold)
+
+
+@event.listens_for(Signature, "after_update")
+def _words_follow_name(_mapper: object, connection: Connection, signature: Signature) -> None:
+    # Here and not in each verb: whoever destroys a name must not be able to forget its words.
+    changed = inspect(signature).attrs.name_fold.history
+    if changed.has_changes():
+        connection.execute(delete(SignatureWord).where(SignatureWord.signature_id == signature.id))
+        write_words(connection, signature.id, signature.name_fold)
 
 
 class SignatureConsent(Base):

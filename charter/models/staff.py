@@ -39,7 +39,8 @@ class StaffAccount(Base):
     role: Mapped[str] = mapped_column(
         String(16), default="reviewer", server_default="reviewer"
     )  # what the account may do: charter.domain.duties
-    regions: Mapped[list[str] | None] = mapped_column(JSON)  # codes a reviewer is limited to; None: all
+    # Codes a reviewer is limited to; None: all.
+    regions: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     invite_uid: Mapped[bytes | None] = mapped_column(LargeBinary(16))  # of which a mailed link is computed
     invite_digest: Mapped[bytes | None] = mapped_column(LargeBinary(32), unique=True)  # SHA-256 of the one-time link
     invite_expires_at: Mapped[datetime | None]
@@ -87,6 +88,7 @@ class StaffSession(Base):
     staff_id: Mapped[int] = mapped_column(ForeignKey("staff.id"), index=True)
     began_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]
+    verified_at: Mapped[datetime | None]  # when the second factor was given once more; None: only at the beginning
     ended_at: Mapped[datetime | None]
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Select, and_, exists, or_, select
 
 from charter.models.limits import DayKey, MailboxTally, MailHour, SigningTrace, SpentChallenge
 from charter.models.rights import AddressChange, Correction, Objection
-from charter.models.signature import DECLINED, TO_REMIND, UNCONFIRMED, Signature
+from charter.models.signature import DECLINED, REVOKED, TO_REMIND, UNCONFIRMED, Signature
 
 _NO_OBJECTION = ~exists().where(Objection.signature_id == Signature.id, Objection.state == "pending")
 
@@ -42,6 +42,14 @@ def _declined(cutoff_at: datetime) -> Select[Any]:
     return (
         select(Signature.id)
         .where(DECLINED, Signature.ended_at <= cutoff_at, _NO_OBJECTION)
+        .order_by(Signature.ended_at, Signature.id)
+    )
+
+
+def _revoked(cutoff_at: datetime) -> Select[Any]:
+    return (
+        select(Signature.id)
+        .where(REVOKED, Signature.ended_at <= cutoff_at, _NO_OBJECTION)
         .order_by(Signature.ended_at, Signature.id)
     )
 
@@ -107,6 +115,7 @@ _QUERIES = {
     "reminder": _to_remind,
     "unconfirmed": _unconfirmed,
     "declined": _declined,
+    "revoked": _revoked,
     "traces": _traces,
     "day-keys": _day_keys,
     "challenges": _challenges,

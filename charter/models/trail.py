@@ -6,34 +6,61 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Engine, event
 
+#: `FOR UPDATE` locks, `DO UPDATE` belongs to the INSERT before it.
 _WRITES = re.compile(
-    r"(?:INSERT\s+(?:OR\s+\w+\s+)?INTO|UPDATE(?:\s+OR\s+\w+)?|DELETE\s+FROM|REPLACE\s+INTO|COPY)"
-    r'\s+(?:ONLY\s+)?"?(\w+)"?',
+    r"(?:INSERT\s+(?:OR\s+\w+\s+)?INTO|(?<!FOR\s)(?<!KEY\s)(?<!DO\s)UPDATE(?:\s+OR\s+\w+)?|DELETE\s+FROM|REPLACE\s+INTO"
+    r'|MERGE\s+INTO|TRUNCATE(?:\s+TABLE)?|COPY)\s+(?:ONLY\s+)?"?(\w+)"?',
     re.IGNORECASE,
 )
-_tables: ContextVar[set[str] | None] = ContextVar("written tables", default=None)
+_AUDIT = "audit"
+
+
+@dataclass
+class Written:
+    """What a transaction has done. tables: written to. staff_ids: in whose name lines of the audit were added."""
+
+    tables: set[str] = field(default_factory=set)
+    staff_ids: set[int | None] = field(default_factory=set)
+
+    def is_recorded(self, staff_id: int) -> bool:
+        """Whether nothing was written, or the audit says that this person did it."""
+        return not self.tables or staff_id in self.staff_ids
+
+
+_seen: ContextVar[Written | None] = ContextVar("written", default=None)
 
 
 @contextmanager
-def written() -> Iterator[set[str]]:
-    """Gathers the names of the tables that statements inside write to, however they were made."""
-    found: set[str] = set()
-    token = _tables.set(found)
+def written() -> Iterator[Written]:
+    """Gathers what statements inside write, however they were made."""
+    found = Written()
+    token = _seen.set(found)
     try:
         yield found
     finally:
-        _tables.reset(token)
+        _seen.reset(token)
 
 
-def _look(_connection: Any, cursor: Any, statement: str, _parameters: Any, _context: Any, _many: bool) -> None:
-    tables = _tables.get()
-    # A statement may begin with WITH and write further on. One that found no row has changed nothing.
-    if tables is not None and cursor.rowcount != 0 and not statement.startswith("SELECT"):
-        tables.update(_WRITES.findall(statement))
+def _look(connection: Any, cursor: Any, statement: str, _parameters: Any, context: Any, _many: bool) -> None:
+    seen = _seen.get()
+    # A statement may begin with WITH and write further on.
+    if seen is None or statement.startswith("SELECT"):
+        return
+    tables = set(_WRITES.findall(statement))
+    # One that found no row has changed nothing. How many it returned SQLite's driver says only once they are fetched.
+    is_known = cursor.description is None or connection.dialect.name != "sqlite"
+    if not tables or (is_known and cursor.rowcount == 0):
+        return
+    seen.tables |= tables
+    if _AUDIT in tables:
+        # A line that SQL itself puts together names nobody that we could see here, and so does not count.
+        for values in getattr(context, "compiled_parameters", None) or ():
+            seen.staff_ids |= {value for name, value in values.items() if re.fullmatch(r"staff_id(_m\d+)?", name)}
 
 
 def watch(engine: Engine) -> None:

@@ -97,7 +97,7 @@ def propose(
         raise MoveRefusedError(signature.state, Move.PROPOSE)
     details = replace(details, display=signature.display)
     waiting = find_pending(signature.id)
-    resolved = resolve_details(details)
+    resolved = resolve_details(details, now=now, kept=signature)
     if is_same(signature, details, resolved):
         return Asked.SAME if waiting is None else _recall(signature, waiting, now=now)
     if waiting is not None and _holds(waiting, details, resolved):
@@ -190,7 +190,7 @@ def decide(
     move = Move.AMEND if action == "approve" else Move.KEEP
     before = signature.move(move)
     add_event(signature, move, before=before, actor=Actor.CENTRE, now=now, staff_id=staff_id, reason=correction.reason)
-    _add_audit(f"correction-{action}", correction, staff_id=staff_id, now=now)
+    _add_audit(f"correction-{action}", correction, was="pending", staff_id=staff_id, now=now)
 
 
 def grant(correction: Correction, signature: Signature, *, effective_at: datetime) -> None:
@@ -228,6 +228,7 @@ def undo(correction_id: int, *, staff_id: int, now: datetime) -> int:
         # A worker whose clock runs ahead of ours has published or mailed it already.
         raise TooLateError
     db.session.delete(queued)
+    was = correction.state
     correction.state = "pending"
     correction.version += 1
     correction.decided_at = correction.effective_at = correction.staff_id = None
@@ -235,13 +236,22 @@ def undo(correction_id: int, *, staff_id: int, now: datetime) -> int:
     signature.version += 1
     before = State(signature.state)
     add_event(signature, Move.UNDO, before=before, actor=Actor.CENTRE, now=now, staff_id=staff_id)
-    _add_audit("correction-undo", correction, staff_id=staff_id, now=now)
+    _add_audit("correction-undo", correction, was=was, staff_id=staff_id, now=now)
     return signature.id
 
 
-def _add_audit(action: str, correction: Correction, *, staff_id: int, now: datetime) -> None:
-    detail = {"reason": correction.reason, "signature": correction.signature_id}
-    add_audit(action, staff_id=staff_id, subject="correction", subject_id=correction.id, now=now, detail=detail)
+def _add_audit(action: str, correction: Correction, *, was: str, staff_id: int, now: datetime) -> None:
+    add_audit(
+        action,
+        staff_id=staff_id,
+        subject="correction",
+        subject_id=correction.id,
+        now=now,
+        detail={"reason": correction.reason, "signature": correction.signature_id},
+        reason=correction.reason,
+        before={"state": was},
+        after={"state": correction.state},
+    )
 
 
 # ── steps of others ──────────────────────────────────────────────────────────────────────────────────────────────────

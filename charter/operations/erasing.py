@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, null, select, update
 
 from charter.domain.errors import NotFoundError
 from charter.domain.moments import LONGEST_FAREWELL
 from charter.domain.signature import STANDING, Actor, Move, State, may
 from charter.models.base import db
 from charter.models.decision import Decision
+from charter.models.importing import ImportRow
 from charter.models.leaving import KIND, is_leaving, may_be_forgotten
 from charter.models.limits import SigningTrace
 from charter.models.log import LogEvent
@@ -72,6 +73,11 @@ def destroy(signatures: Sequence[Signature], *, keeps_door: bool) -> None:
         update(Objection).where(Objection.signature_id.in_(ids), Objection.state == "pending").values(state="cancelled")
     )
     db.session.execute(update(Clarification).where(Clarification.signature_id.in_(ids)).values(answer=None))
+    db.session.execute(
+        update(ImportRow)
+        .where(ImportRow.signature_id.in_(ids))
+        .values(signature_id=None, identity=None, code=None, cells=null())
+    )
 
 
 def move_to_erased(

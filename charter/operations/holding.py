@@ -61,12 +61,23 @@ def let_through(
     detail: dict[str, Any] | None = None,
 ) -> None:
     """A step: their mail leaves now, and their links count from now. One line of history and of the audit for each."""
+    if not signatures:
+        return
     ids = [signature.id for signature in signatures]
     for signature in signatures:
         before = signature.move(Move.RELEASE)
         signature.held = False
         add_event(signature, Move.RELEASE, before=before, actor=Actor.CENTRE, now=now, staff_id=staff_id)
-        add_audit("release", staff_id=staff_id, subject="signature", subject_id=signature.id, now=now, detail=detail)
+        add_audit(
+            "release",
+            staff_id=staff_id,
+            subject="signature",
+            subject_id=signature.id,
+            now=now,
+            detail=detail,
+            before={"held": True},
+            after={"held": False},
+        )
     db.session.execute(
         update(Message)
         .where(Message.signature_id.in_(ids), Message.on_hold)

@@ -266,6 +266,7 @@ def lift(mailbox: str, what: Lifting, *, key: bytes, staff_id: int, now: datetim
     require(staff_id, Right.REVIEW)
     digest = mailbox_digest(mailbox, key=key)
     row = db.session.get(MailboxTally, digest, with_for_update=True)
+    before = None if row is None else _lifted(row, what)
     if what is Lifting.LIMIT:
         waiting = db.session.scalars(
             select(Message.id)
@@ -289,8 +290,25 @@ def lift(mailbox: str, what: Lifting, *, key: bytes, staff_id: int, now: datetim
         _let_go(_of(mailbox), BOUNCED, now=now)
     # A mailbox has no number of its own; who signed with it last has one.
     newest = db.session.scalar(select(func.max(Signature.id)).where(Signature.mailbox == mailbox))
-    add_audit(f"lift-mail-{what}", staff_id=staff_id, subject="mailbox", subject_id=newest, now=now)
+    add_audit(
+        f"lift-mail-{what}",
+        staff_id=staff_id,
+        subject="mailbox",
+        subject_id=newest,
+        now=now,
+        before=before,
+        after=None if before is None else dict.fromkeys(before),
+    )
     return True
+
+
+def _lifted(row: MailboxTally, what: Lifting) -> dict[str, Any]:
+    """What will be gone, as the audit keeps it."""
+    if what is Lifting.LIMIT:
+        return {"unconfirmed": row.unconfirmed_count}
+    if what is Lifting.STOP:
+        return {"stopped_until": row.stopped_until.isoformat() if row.stopped_until else None}
+    return {"bounced_at": row.bounced_at.isoformat() if row.bounced_at else None, "bounces": row.bounce_count}
 
 
 def _count_anew(mailbox: str, *, key: bytes) -> None:

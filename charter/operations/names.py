@@ -40,7 +40,15 @@ def add(name: str, *, staff_id: int, now: datetime) -> None:
     row = NotableName(name=name, name_fold=folded, staff_id=staff_id, added_at=now)
     db.session.add(row)
     db.session.flush()
-    add_audit("add-notable", staff_id=staff_id, subject="notable-name", subject_id=row.id, now=now)
+    add_audit(
+        "add-notable",
+        staff_id=staff_id,
+        subject="notable-name",
+        subject_id=row.id,
+        now=now,
+        before={"listed": False},
+        after={"listed": True},
+    )
 
 
 @operation
@@ -51,7 +59,15 @@ def remove(name_id: int, *, staff_id: int, now: datetime) -> None:
     if row is None:
         raise NotFoundError
     db.session.delete(row)
-    add_audit("remove-notable", staff_id=staff_id, subject="notable-name", subject_id=name_id, now=now)
+    add_audit(
+        "remove-notable",
+        staff_id=staff_id,
+        subject="notable-name",
+        subject_id=name_id,
+        now=now,
+        before={"listed": True},
+        after={"listed": False},
+    )
 
 
 @operation

@@ -20,7 +20,7 @@ from charter.domain.errors import (
 from charter.domain.moments import LONGEST_UNDO, has_come
 from charter.domain.signature import Actor, Move, State
 from charter.models.base import db
-from charter.models.objecting import find_target
+from charter.models.objecting import find_target, removed_by
 from charter.models.outbox import Message
 from charter.models.rights import Correction, Objection
 from charter.models.signature import Signature
@@ -119,9 +119,9 @@ def decide(
 ) -> None:
     """Answers an objection; leaf and mail wait until it can no longer be undone.
 
-    Upheld: a declined application is taken up again as a new one (what has ended never returns, LOG §1), which waits
-    for its review; a declined correction is approved. answer: the Centre's words, required for a rejection.
-    Raises NotFoundError; DecidedMeanwhileError when it changed since; SameReviewerError for whoever decided first;
+    Upheld: what was declined or removed is taken up again as a new application (what has ended never returns, LOG §1),
+    which waits for its review; a declined correction is approved. answer: the Centre's words, required for a rejection.
+    Raises NotFoundError; DecidedMeanwhileError when it changed since; SameReviewerError for whoever decided before;
     FieldRefusedError; MoveRefusedError when what was declined cannot be upheld any more: the person has signed again,
     asked for another correction, or left.
     """
@@ -129,7 +129,7 @@ def decide(
     require(staff_id, Right.REVIEW, region=signature.region_code)
     if objection.version != expected_version or objection.state != "pending":
         raise DecidedMeanwhileError(state=objection.state, by_staff_name=_name_of(objection.staff_id))
-    if objection.first_staff_id == staff_id:
+    if objection.first_staff_id == staff_id or staff_id in _removed_by(signature, objection):
         raise SameReviewerError
     if not is_upheld and not answer:
         raise FieldRefusedError("answer", "required")
@@ -164,7 +164,13 @@ def decide(
     objection.decided_at, objection.effective_at = now, effective_at
     move = Move.UPHOLD if is_upheld else Move.REJECT
     add_event(signature, move, before=State(signature.state), actor=Actor.CENTRE, now=now, staff_id=staff_id)
-    _add_audit(f"objection-{objection.state}", objection, staff_id=staff_id, now=now)
+    _add_audit(f"objection-{objection.state}", objection, was="pending", staff_id=staff_id, now=now)
+
+
+def _removed_by(signature: Signature, objection: Objection) -> list[int]:
+    """Both who removed the entry, where it is that which is objected to."""
+    is_removal = signature.state == State.REVOKED and objection.correction_id is None
+    return removed_by(signature.id) if is_removal else []
 
 
 def _grant(objection: Objection, signature: Signature, *, effective_at: datetime) -> None:
@@ -204,12 +210,13 @@ def undo(objection_id: int, *, staff_id: int, now: datetime) -> int:
         _take_back_grant(objection)
     else:
         _delete_mail(objection, signature.id)
+    was = objection.state
     objection.state = "pending"
     objection.version += 1
     objection.staff_id = objection.answer = objection.new_signature_id = None
     objection.decided_at = objection.effective_at = None
     add_event(signature, Move.UNDO, before=State(signature.state), actor=Actor.CENTRE, now=now, staff_id=staff_id)
-    _add_audit("objection-undo", objection, staff_id=staff_id, now=now)
+    _add_audit("objection-undo", objection, was=was, staff_id=staff_id, now=now)
     return objection.id
 
 
@@ -270,6 +277,15 @@ def _name_of(staff_id: int | None) -> str | None:
     return None if staff_id is None else db.session.scalar(select(StaffAccount.name).where(StaffAccount.id == staff_id))
 
 
-def _add_audit(action: str, objection: Objection, *, staff_id: int, now: datetime) -> None:
-    detail = {"objection": objection.id}
-    add_audit(action, staff_id=staff_id, subject="signature", subject_id=objection.signature_id, now=now, detail=detail)
+def _add_audit(action: str, objection: Objection, *, was: str, staff_id: int, now: datetime) -> None:
+    # Why stands in the answer to the signatory, which is erased with them.
+    add_audit(
+        action,
+        staff_id=staff_id,
+        subject="signature",
+        subject_id=objection.signature_id,
+        now=now,
+        detail={"objection": objection.id},
+        before={"objection": was},
+        after={"objection": objection.state},
+    )

@@ -18,7 +18,7 @@ from charter.models.base import db
 from charter.models.moments import has_come
 from charter.models.outbox import Message
 from charter.models.signature import Link, Signature
-from charter.operations import addresses, links, mailboxes, pacing
+from charter.operations import addresses, links, mailboxes, pacing, staff_mail
 from charter.operations.addresses import Secret
 from charter.operations.duties import require
 from charter.operations.mailboxes import Answer, Asked, Verdict
@@ -44,6 +44,8 @@ _IS_ANSWER = text(f"done_at IS NULL AND NOT on_hold AND kind NOT IN ({_FIRST_NAM
 _IS_FIRST = text(f"done_at IS NULL AND NOT on_hold AND kind IN ({_FIRST_NAMES})")
 #: In the values of a first mail: it was counted, and as which kind it was offered. No template sees it.
 OFFERED = "offered"
+#: In the values of a `signing` or `reminder` mail: the list from which the Centre entered the person.
+SOURCE = "source"
 
 
 @operation
@@ -52,9 +54,9 @@ def claim(*, limit: int, lease_seconds: int, key: bytes, hourly_budget: int, now
 
     Answers come before first mails, which no crowd of these may hold up. A message that waits, or is leased, for longer
     than we ever plan is due now: the clock has gone back. A `signing` message becomes `already-signed` when the person
-    stands in the registry or its queue, else `confirm-signature`; one that is no longer needed is closed without a
-    mail. What a mailbox should not get yet waits (`mailboxes.admit`). The number of statements does not depend on how
-    many messages there are, save for links that somebody asked for.
+    stands in the registry or its queue, else `confirm-signature` or, from a list, `imported`; one that is no longer
+    needed is closed without a mail. What a mailbox should not get yet waits (`mailboxes.admit`). The number of
+    statements does not depend on how many messages there are, save for links that somebody asked for.
     hourly_budget: mails that leave in an hour, 0 for as many as there are.
     """
     lease = timedelta(seconds=lease_seconds)
@@ -159,8 +161,9 @@ def _resolve(message: Message, standing: Standing, *, now: datetime) -> Delivery
             return None
         personal = standing.get((signature.mailbox, signature.name_key))
         # What was offered before may have arrived though nobody told us: a repeat must be the same mail.
-        if personal is None or message.values.get(OFFERED) == "confirm-signature":
-            kind = "confirm-signature"
+        first = "imported" if SOURCE in message.values else "confirm-signature"
+        if personal is None or message.values.get(OFFERED) == first:
+            kind = first
         else:
             kind, link = "already-signed", personal
     elif kind == "reminder" and db.session.get_one(Signature, message.signature_id).state != State.SUBMITTED:
@@ -168,6 +171,10 @@ def _resolve(message: Message, standing: Standing, *, now: datetime) -> Delivery
         return None
     elif kind in {addresses.OLD, addresses.NEW}:
         link = addresses.secret_of(message, now=now)
+        if link is None:
+            return None
+    elif kind == staff_mail.INVITE:
+        link = staff_mail.secret_of(message, now=now)
         if link is None:
             return None
     if message.recipient is None:
@@ -339,7 +346,18 @@ def retry(message_id: int, *, staff_id: int, now: datetime) -> None:
     message = db.session.get(Message, message_id, with_for_update=True)
     if message is None or message.failed_at is None or message.recipient is None:
         raise NotFoundError
+    if message.signature_id is not None:
+        require(staff_id, Right.REVIEW, region=db.session.get_one(Signature, message.signature_id).region_code)
+    before = {"error": message.last_error, "attempts": message.attempts}
     message.failed_at = message.done_at = message.last_error = None
     message.attempts = 0
     message.created_at = message.due_at = now
-    add_audit("retry-mail", staff_id=staff_id, subject="message", subject_id=message_id, now=now)
+    add_audit(
+        "retry-mail",
+        staff_id=staff_id,
+        subject="message",
+        subject_id=message_id,
+        now=now,
+        before=before,
+        after={"error": None, "attempts": 0},
+    )

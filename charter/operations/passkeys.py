@@ -13,7 +13,8 @@ from charter.domain.passkey import NewPasskey, is_counting_on
 from charter.models.base import db
 from charter.models.passkey import StaffPasskey
 from charter.models.staff import StaffAccount
-from charter.operations.staff import add_session
+from charter.operations import staff_mail
+from charter.operations.staff import Device, add_session, note_verified
 from charter.operations.steps import add_audit
 from charter.operations.unit import lock, operation
 
@@ -66,6 +67,7 @@ def add(staff_id: int, *, passkey: NewPasskey, user_handle: bytes, name: str, no
     db.session.add(row)
     db.session.flush()
     _audit("staff-passkey-add", row, now)
+    _tell(staff_id, "passkey", now=now)
     return row.id
 
 
@@ -77,16 +79,44 @@ def remove(passkey_id: int, *, staff_id: int, now: datetime) -> None:
         raise NotFoundError
     _audit("staff-passkey-remove", row, now)
     db.session.delete(row)
+    _tell(staff_id, "passkey-gone", now=now)
 
 
 @operation
 def sign_in(
-    passkey_id: int, *, staff_id: int, sign_count: int, session_digest: bytes, now: datetime
+    passkey_id: int,
+    *,
+    staff_id: int,
+    sign_count: int,
+    session_digest: bytes,
+    now: datetime,
+    device: Device | None = None,
 ) -> SignedIn | Refusal:
     """Begins a session for whoever's passkey answered rightly; the account must be open and fully set up.
 
-    sign_count: what the device counted. session_digest: SHA-256 of the random id in the cookie.
+    sign_count: what the device counted. session_digest: SHA-256 of the random id in the cookie. device: the browser.
     """
+    used = _use(passkey_id, staff_id=staff_id, sign_count=sign_count, now=now)
+    if isinstance(used, Refusal):
+        return used
+    add_session(staff_id, digest=session_digest, now=now, device=device, detail={"passkey": passkey_id})
+    return SignedIn(staff_id, used.fs_uniquifier, used.language)
+
+
+@operation
+def verify_session(
+    passkey_id: int, *, staff_id: int, sign_count: int, session_digest: bytes, now: datetime
+) -> Refusal | None:
+    """The second factor once more, in a session: None where it counts as fresh from now on."""
+    used = _use(passkey_id, staff_id=staff_id, sign_count=sign_count, now=now)
+    if isinstance(used, Refusal):
+        return used
+    note_verified(session_digest, staff_id=staff_id, now=now, detail={"passkey": passkey_id})
+    return None
+
+
+def _use(passkey_id: int, *, staff_id: int, sign_count: int, now: datetime) -> StaffAccount | Refusal:
+    """Notes what the device counted; a counter that does not go on is recorded and refused."""
     account = db.session.scalars(select(StaffAccount).filter_by(id=staff_id, active=True).with_for_update()).first()
     row = db.session.scalars(select(StaffPasskey).filter_by(id=passkey_id, staff_id=staff_id).with_for_update()).first()
     if account is None or row is None or account.password is None or not account.has_second_factor:
@@ -96,8 +126,11 @@ def sign_in(
         return Refusal.COUNTER
     row.sign_count = sign_count
     row.last_used_at = now
-    add_session(staff_id, digest=session_digest, now=now, detail={"passkey": row.id})
-    return SignedIn(staff_id, account.fs_uniquifier, account.language)
+    return account
+
+
+def _tell(staff_id: int, what: str, *, now: datetime) -> None:
+    staff_mail.tell(db.session.get_one(StaffAccount, staff_id), staff_mail.CHANGED, now=now, what=what)
 
 
 def _audit(action: str, row: StaffPasskey, now: datetime) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,9 +10,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from charter.domain.duties import APPROVING, PROPOSAL_DAYS, PROPOSING, Second
+from charter.domain.duties import APPROVING, PROPOSAL_DAYS, PROPOSING, Right, Second
 from charter.domain.errors import (
-    CharterError,
+    AlreadyProposedError,
     DecidedMeanwhileError,
     DutyRefusedError,
     NotFoundError,
@@ -19,14 +20,17 @@ from charter.domain.errors import (
 )
 from charter.models.base import db
 from charter.models.desk import Proposal
+from charter.models.outbox import Message
 from charter.models.staff import StaffAccount
 from charter.operations.duties import require
 from charter.operations.steps import add_audit
 from charter.operations.unit import operation
 
-
-class AlreadyProposedError(CharterError):
-    """The same thing waits for a second person already."""
+#: What the audit, and a proposal about an account, call their subjects.
+PROPOSAL, STAFF = "proposal", "staff"
+#: The mail to those who may approve, and how many of them get it.
+MAIL = "staff-proposal"
+MOST_ASKED = 20
 
 
 #: What an approval does, by kind: a step inside the approval's transaction. It looks at everything anew, because the
@@ -79,8 +83,56 @@ def add_proposal(
             db.session.flush()
     except IntegrityError:
         raise AlreadyProposedError from None
-    _record("propose", proposal, staff_id=staff_id, now=now, reason=reason)
+    add_audit(
+        "propose",
+        staff_id=staff_id,
+        subject=PROPOSAL,
+        subject_id=proposal.id,
+        now=now,
+        detail=_detail(proposal),
+        reason=reason,
+        after=payload,
+    )
+    _ask(proposal, now=now)
     return proposal
+
+
+def _ask(proposal: Proposal, *, now: datetime) -> None:
+    """Mails everybody who may be the second person. The mail says what kind of thing waits, and nothing of whom."""
+    kind = Second(proposal.kind)
+    others = (
+        select(StaffAccount)
+        .where(
+            StaffAccount.active,
+            StaffAccount.role.in_([role.value for role in APPROVING[kind]]),
+            StaffAccount.id != proposal.proposed_by,
+            # Who was invited and has not come yet cannot answer.
+            StaffAccount.password.is_not(None),
+        )
+        .order_by(StaffAccount.id)
+        .limit(MOST_ASKED)
+    )
+    for account in db.session.scalars(others):
+        if is_about(proposal, account.id):
+            continue
+        db.session.add(
+            Message(
+                uid=secrets.token_hex(16),
+                kind=MAIL,
+                language=account.language,
+                recipient=account.email,
+                values={"kind": kind.value, "days": PROPOSAL_DAYS},
+                on_hold=False,
+                created_at=now,
+                due_at=now,
+                attempts=0,
+            )
+        )
+
+
+def is_about(proposal: Proposal, staff_id: int) -> bool:
+    """Whether the proposal changes what this very person may do: such a one is for others to decide."""
+    return proposal.subject == STAFF and proposal.subject_id == staff_id
 
 
 @operation
@@ -108,8 +160,9 @@ def cancel(proposal_id: int, *, staff_id: int, now: datetime) -> None:
     if proposal is None or proposal.proposed_by != staff_id:
         raise NotFoundError
     _insist_open(proposal, now=now)
-    proposal.state = "cancelled"
-    _record("cancelled", proposal, staff_id=staff_id, now=now)
+    require(staff_id, Right.PROPOSALS)
+    proposal.state, proposal.decided_at = "cancelled", now
+    _record("cancelled", proposal, staff_id=staff_id, now=now, before="open")
 
 
 def use(proposal_id: int, *, kind: Second, staff_id: int, within: timedelta, now: datetime) -> Proposal:
@@ -141,7 +194,7 @@ def _take(proposal_id: int, *, staff_id: int, now: datetime) -> Proposal:
     if proposal is None:
         raise NotFoundError
     _insist_open(proposal, now=now)
-    if proposal.proposed_by == staff_id:
+    if proposal.proposed_by == staff_id or is_about(proposal, staff_id):
         raise SamePersonError
     account = db.session.get(StaffAccount, staff_id)
     if account is None or not account.active or account.role not in APPROVING[Second(proposal.kind)]:
@@ -169,21 +222,35 @@ def _expire(*, now: datetime) -> None:
 
 def _close(proposal: Proposal, state: str, *, staff_id: int, now: datetime, reason: str | None = None) -> None:
     proposal.state, proposal.decided_by, proposal.decided_at = state, staff_id, now
-    _record(state, proposal, staff_id=staff_id, now=now, reason=reason)
+    _record(state, proposal, staff_id=staff_id, now=now, reason=reason, before="open")
 
 
-def _record(what: str, proposal: Proposal, *, staff_id: int, now: datetime, reason: str | None = None) -> None:
+def _record(
+    what: str,
+    proposal: Proposal,
+    *,
+    staff_id: int,
+    now: datetime,
+    reason: str | None = None,
+    before: str | None = None,
+) -> None:
     add_audit(
-        what if what == "propose" else f"proposal-{what}",
+        f"proposal-{what}",
         staff_id=staff_id,
-        subject="proposal",
+        subject=PROPOSAL,
         subject_id=proposal.id,
         now=now,
+        detail=_detail(proposal),
         reason=reason,
-        detail={
-            "kind": proposal.kind,
-            "about": [proposal.subject, proposal.subject_id],
-            "proposed_by": proposal.proposed_by,
-            "decided_by": proposal.decided_by,
-        },
+        before=None if before is None else {"state": before},
+        after=None if before is None else {"state": what},
     )
+
+
+def _detail(proposal: Proposal) -> dict[str, Any]:
+    return {
+        "kind": proposal.kind,
+        "about": [proposal.subject, proposal.subject_id],
+        "proposed_by": proposal.proposed_by,
+        "decided_by": proposal.decided_by,
+    }

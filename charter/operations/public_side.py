@@ -23,6 +23,7 @@ from charter.models.registry import (
     AffiliationCount,
     DayCount,
     DaySpan,
+    EditionCount,
     PublicEntry,
     RegionCount,
     RegistryWord,
@@ -47,6 +48,7 @@ class Changes:
     revision: int
     regions: defaultdict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     affiliations: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # (slug, region, kind)
+    editions: Counter[tuple[str]] = field(default_factory=Counter)  # (slug,)
     days: Counter[tuple[date, str, str]] = field(default_factory=Counter)  # (signed_on, region, kind)
     spans: dict[date, tuple[int, int]] = field(default_factory=dict)  # signed_on → lowest and highest number
     words: Counter[str] = field(default_factory=Counter)
@@ -55,6 +57,7 @@ class Changes:
     def gain(self, row: PublicEntry) -> None:
         """`row` enters the totals, and is found from now on."""
         self.regions[row.region_code, row.kind][_shown_as(row)] += 1
+        self.editions[(row.edition_slug,)] += 1
         self.index(row)
 
     def index(self, row: PublicEntry) -> None:
@@ -71,6 +74,7 @@ class Changes:
     def lose(self, row: PublicEntry) -> None:
         """`row` leaves the totals and is no longer found; it is still as it was."""
         self.regions[row.region_code, row.kind][_shown_as(row)] -= 1
+        self.editions[(row.edition_slug,)] -= 1
         self.forget(row)
 
     def forget(self, row: PublicEntry) -> None:
@@ -142,10 +146,17 @@ def append_batch(
     return grown
 
 
-def build_entry(signature: Signature, *, number: int, rev: int) -> tuple[PublicEntry, bytes]:
-    """The public record of a confirmed signature with a fresh salt, not yet in the session, and its line."""
+def build_entry(
+    signature: Signature, *, number: int, rev: int, shown: PublicEntry | None = None
+) -> tuple[PublicEntry, bytes]:
+    """The public record of a confirmed signature with a fresh salt, not yet in the session, and its line.
+
+    shown: the revision before, whose name of the same affiliation stays as it was signed (LOG §1).
+    """
     assert signature.confirmed_at is not None
     slug, affiliation_name = get_affiliation(signature)
+    if shown is not None and slug is not None and shown.affiliation_slug == slug:
+        affiliation_name = shown.affiliation_name
     is_unlisted = signature.display == Display.UNLISTED
     name = signature.short_name if signature.display == Display.SHORT else signature.full_name
     signed_on = local_date(signature.confirmed_at)
@@ -238,6 +249,11 @@ def move_counters(changes: Changes) -> None:
         AffiliationCount,
         ("affiliation_slug", "region_code", "kind"),
         {place: {"listed": change} for place, change in changes.affiliations.items()},
+    )
+    _add(
+        EditionCount,
+        ("edition_slug",),
+        {place: {"shown": change} for place, change in changes.editions.items()},
     )
     _add(
         DayCount,

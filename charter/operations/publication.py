@@ -16,7 +16,7 @@ from charter.models.log import LogBatch, LogEvent
 from charter.models.moments import has_come
 from charter.models.registry import PublicEntry
 from charter.models.signature import Link, Signature
-from charter.operations import tree
+from charter.operations import affiliations, centre, editions, tree
 from charter.operations.bulk import Writes
 from charter.operations.corrections import take_effect
 from charter.operations.public_side import (
@@ -202,13 +202,21 @@ def _apply(events: Sequence[LogEvent], batch: _Batch, *, now: datetime) -> None:
             if row is not None and row.ended_on is None:
                 row.is_indexable = indexable.get(row.entry, False) and row.display != Display.UNLISTED
                 row.changed_revision = batch.revision
+            elif "charter" in event.values:
+                editions.enter(str(event.values["charter"]), now=batch.at)
+            elif affiliations.FACES in event.values:
+                affiliations.bring_out()
+            elif "centre" in event.values:
+                centre.bring_out(now=now)
         else:
             batch.append(event.kind, **event.values)
+            if event.kind == "charter":
+                editions.enter(str(event.values["charter"]), now=batch.at)
 
 
 def _correct(signature: Signature, row: PublicEntry, batch: _Batch, *, more: Mapping[str, object]) -> None:
     """A new revision of a live entry from what the signature says now. more: `reason` and `approvals`, if any."""
-    fresh, line = build_entry(signature, number=row.number, rev=row.rev + 1)
+    fresh, line = build_entry(signature, number=row.number, rev=row.rev + 1, shown=row)
     replace_entry(row, fresh, changes=batch.changes)
     batch.append("correct", commit=commitment(line), entry=signature.entry, rev=row.rev, **more)
 

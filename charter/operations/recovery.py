@@ -12,7 +12,7 @@ from datetime import date, datetime
 
 from sqlalchemy import delete, select
 
-from charter.domain.reasons import CATALOGUE
+from charter.domain.reasons import CATALOGUE, REVOCATIONS
 from charter.domain.signature import Actor, Move, State, may
 from charter.models.base import db
 from charter.models.decision import Decision
@@ -21,6 +21,7 @@ from charter.models.log import LogBatch, LogEvent
 from charter.models.registry import PublicEntry
 from charter.models.signature import Signature
 from charter.models.staff import StaffSession
+from charter.operations import editions
 from charter.operations.corrections import take_effect
 from charter.operations.erasing import destroy, move_to_erased
 from charter.operations.kept_lines import bring_over, entry_of
@@ -34,6 +35,7 @@ from charter.operations.public_side import (
     numbers_given,
     replace_entry,
 )
+from charter.operations.revoking import step_down
 from charter.operations.steps import (
     add_event,
     cancel_log_events,
@@ -131,11 +133,13 @@ def replay(batch: Batch, *, key: bytes, now: datetime, lines: Mapping[str, bytes
 # ── what each kind of leaf does ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _charter(_again: _Replay, values: Mapping[str, object]) -> None:
+def _charter(again: _Replay, values: Mapping[str, object]) -> None:
     """Its leaf is in the log now; a text that the instance has not cannot be made from digests."""
     for event in db.session.scalars(select(LogEvent).where(LogEvent.kind == "charter")):
         if event.values.get("charter") == values["charter"]:
             db.session.delete(event)
+            # Approved before the backup was made: its bytes are in it.
+            editions.enter(str(values["charter"]), now=again.at)
 
 
 def _confirm(again: _Replay, values: Mapping[str, object]) -> None:
@@ -218,7 +222,7 @@ def _correct(again: _Replay, values: Mapping[str, object]) -> None:
     ):
         # Approved before the backup was made, and surely in the line that is lost.
         take_effect(signature, event.values, personal_link(signature.id), now=again.now)
-    fresh, line = build_entry(signature, number=row.number, rev=_next_rev(values))
+    fresh, line = build_entry(signature, number=row.number, rev=_next_rev(values), shown=row)
     replace_entry(row, fresh, changes=again.changes)
     _queue_correction(signature, line, rev=row.rev, at=again.at)
 
@@ -260,11 +264,9 @@ def _revoke(again: _Replay, values: Mapping[str, object]) -> None:
     if signature is not None:
         cancel_log_events(signature, "revoke", "correct")
         if may(State(signature.state), Move.REVOKE):
-            before = signature.move(Move.REVOKE)
-            signature.ended_at = again.at
-            signature.application_line = None
-            add_event(signature, Move.REVOKE, before=before, actor=Actor.CENTRE, now=again.at)
-            cancel_messages(signature, now=again.now)
+            codes = [one.code for one in REVOCATIONS if one.log == values["reason"]]
+            reason = codes[0] if len(codes) == 1 else None
+            step_down(signature, reason=reason, staff_id=None, at=again.at, now=again.now)
     _end(again, values, by="centre")
 
 

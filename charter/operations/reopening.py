@@ -1,4 +1,4 @@
-"""A declined application is taken up again: as a new one, for what has ended never returns (LOG §1)."""
+"""What was declined or removed is taken up again: as a new one, for what has ended never returns (LOG §1)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from charter.tlog.record import commitment
 
 
 def take_up_again(old: Signature, *, due: date, effective_at: datetime, staff_id: int, now: datetime) -> Signature:
-    """A step: a new application with the details and consents of the declined one, under a new entry.
+    """A step: a new application with the details and consents of the old one, under a new entry.
 
     Its `confirm` leaf waits until `effective_at`. The mailbox is locked. Raises MoveRefusedError when the person has
     signed again meanwhile, or left.
@@ -27,7 +27,8 @@ def take_up_again(old: Signature, *, due: date, effective_at: datetime, staff_id
     lives_again = select(Signature.id).where(
         Signature.mailbox == old.mailbox, Signature.name_key == old.name_key, Signature.state.in_(STANDING)
     )
-    if old.state != State.DECLINED or not old.email or db.session.scalars(lives_again.limit(1)).first() is not None:
+    has_ended = old.state in {State.DECLINED, State.REVOKED} and bool(old.email)
+    if not has_ended or db.session.scalars(lives_again.limit(1)).first() is not None:
         raise MoveRefusedError(old.state, Move.UPHOLD)
     new = Signature(
         entry=secrets.token_hex(16),

@@ -12,6 +12,7 @@ from charter.domain.retention import Turn, turn
 from charter.domain.signature import LIVE, Actor, State
 from charter.models import terms
 from charter.models.base import Base, db
+from charter.models.importing import ImportJob, ImportRow
 from charter.models.limits import DayKey, MailboxTally, MailHour, RetentionPass, SigningTrace, SpentChallenge
 from charter.models.log import LogEvent
 from charter.models.rights import AddressChange, Correction, Objection
@@ -82,12 +83,20 @@ def _remind(ids: Sequence[int], now: datetime) -> None:
             newest[row.mailbox, row.name_key] = row.id
         else:
             stands.add((row.mailbox, row.name_key))
+    from_lists = db.session.execute(
+        select(ImportRow.signature_id, ImportJob.source)
+        .join(ImportJob, ImportJob.id == ImportRow.job_id)
+        .where(ImportRow.signature_id.in_([one.id for one in waiting]))
+    )
+    sources = {row.signature_id: row.source for row in from_lists}
     for signature in waiting:
         signature.reminded_at = now
         person = signature.mailbox, signature.name_key
         link = links.get(signature.id)
         if link is not None and person not in stands and newest.get(person) == signature.id:
-            queue_message("reminder", signature, link=link, now=now)
+            source = sources.get(signature.id)
+            values = None if source is None else {"source": source}
+            queue_message("reminder", signature, link=link, now=now, values=values)
 
 
 def _erase_unconfirmed(ids: Sequence[int], now: datetime) -> None:
@@ -97,9 +106,9 @@ def _erase_unconfirmed(ids: Sequence[int], now: datetime) -> None:
             move_to_erased(signature, now=now, actor=Actor.SERVICE)
 
 
-def _erase_declined(ids: Sequence[int], now: datetime) -> None:
+def _erase_ended(ids: Sequence[int], now: datetime) -> None:
     for signature in _signatures(ids):
-        if signature.state == State.DECLINED:
+        if signature.state in {State.DECLINED, State.REVOKED}:
             move_to_erased(signature, now=now, actor=Actor.SERVICE)
             values = {"entry": signature.entry}
             db.session.add(LogEvent(kind="erase", signature_id=signature.id, values=values, effective_at=now))
@@ -130,7 +139,8 @@ def _deleting(model: type[Base]) -> Callable[[Sequence[Any], datetime], None]:
 _ACTS: dict[str, Callable[[Sequence[Any], datetime], None]] = {
     "reminder": _remind,
     "unconfirmed": _erase_unconfirmed,
-    "declined": _erase_declined,
+    "declined": _erase_ended,
+    "revoked": _erase_ended,
     "traces": _deleting(SigningTrace),
     "day-keys": _deleting(DayKey),
     "challenges": _deleting(SpentChallenge),

@@ -9,27 +9,24 @@ from sqlalchemy import select
 from charter.domain.duties import Right
 from charter.domain.errors import (
     DecidedMeanwhileError,
-    FieldRefusedError,
     MoveRefusedError,
     NotFoundError,
     TooLateError,
 )
 from charter.domain.moments import LONGEST_UNDO, has_come
-from charter.domain.reasons import find_reason
-from charter.domain.signature import PENDING, Actor, Move, State
+from charter.domain.signature import PENDING, State
 from charter.models.base import db
 from charter.models.decision import Decision
 from charter.models.log import LogEvent
 from charter.models.outbox import Message
-from charter.models.signature import Clarification, Signature
+from charter.models.signature import Signature
 from charter.models.staff import StaffAccount
+from charter.operations.deciding import decided_of, reason_of, record_decisions
+from charter.operations.desk_figures import count_decisions
 from charter.operations.duties import require
 from charter.operations.holding import let_through
-from charter.operations.steps import add_audit, add_event, personal_link, queue_message, take_back
+from charter.operations.steps import add_audit, take_back
 from charter.operations.unit import operation
-
-_MOVES = {"approve": Move.APPROVE, "decline": Move.DECLINE, "ask": Move.ASK}
-_MAILS = {"decline": "declined", "ask": "clarification"}
 
 
 @operation
@@ -56,46 +53,16 @@ def decide(
     require(staff_id, Right.REVIEW, region=signature.region_code)
     if signature.version != expected_version or State(signature.state) not in PENDING:
         raise DecidedMeanwhileError(state=signature.state, by_staff_name=_who_decided(signature_id))
-    chosen = find_reason(action, reason) if reason else None
-    if action != "approve" and chosen is None:
-        raise FieldRefusedError("reason", "required")
-    effective_at = now + timedelta(seconds=undo_seconds)
-    before = signature.move(_MOVES[action])
-    decision = Decision(
-        signature_id=signature_id,
-        staff_id=staff_id,
+    chosen = reason_of(action, reason)
+    (decision,) = record_decisions(
+        [signature],
         action=action,
-        reason=chosen.code if chosen else None,
-        note=note or None,
-        state_before=before,
-        decided_at=now,
-        effective_at=effective_at,
+        reason=chosen,
+        note=note,
+        staff_id=staff_id,
+        effective_at=now + timedelta(seconds=undo_seconds),
+        now=now,
     )
-    db.session.add(decision)
-    db.session.flush()
-    add_event(
-        signature, _MOVES[action], before=before, actor=Actor.CENTRE, now=now, staff_id=staff_id, reason=decision.reason
-    )
-    add_audit(
-        action, staff_id=staff_id, subject="signature", subject_id=signature_id, now=now, detail={"reason": reason}
-    )
-    if action == "approve":
-        _queue_log("publish", signature, decision, {"entry": signature.entry})
-    elif action == "decline" and chosen is not None:
-        signature.ended_at = effective_at
-        _queue_log("refuse", signature, decision, {"entry": signature.entry, "reason": chosen.log})
-    else:
-        db.session.add(Clarification(signature_id=signature_id, decision_id=decision.id))
-    if action in _MAILS:
-        queue_message(
-            _MAILS[action],
-            signature,
-            link=personal_link(signature_id),
-            now=now,
-            due_at=effective_at,
-            values={"reason": decision.reason, "note": decision.note},
-            decision_id=decision.id,
-        )
     return decision.id
 
 
@@ -109,7 +76,7 @@ def undo(decision_id: int, *, staff_id: int, now: datetime) -> int:
     if decision is None or decision.staff_id != staff_id:
         raise NotFoundError
     signature = db.session.get_one(Signature, decision.signature_id, with_for_update=True)
-    require(staff_id, Right.REVIEW)
+    require(staff_id, Right.REVIEW, region=signature.region_code)
     if decision.undone_at is not None or has_come(decision.effective_at, now=now, longest=LONGEST_UNDO):
         raise TooLateError
     is_queued = db.session.scalars(select(LogEvent.id).where(LogEvent.decision_id == decision_id).limit(1)).first()
@@ -120,11 +87,21 @@ def undo(decision_id: int, *, staff_id: int, now: datetime) -> int:
     mails = db.session.scalars(select(Message).where(Message.decision_id == decision_id).with_for_update()).all()
     if any(mail.done_at is not None or mail.leased_until is not None for mail in mails):
         raise TooLateError
+    before = signature.state
     try:
         take_back(signature, decision, now=now, staff_id=staff_id)
     except MoveRefusedError:
         raise TooLateError from None
-    add_audit("undo", staff_id=staff_id, subject="signature", subject_id=signature.id, now=now)
+    add_audit(
+        "undo",
+        staff_id=staff_id,
+        subject="signature",
+        subject_id=signature.id,
+        now=now,
+        before={"state": before},
+        after={"state": signature.state},
+    )
+    count_decisions([decided_of(signature, decision)], by=-1)
     return signature.id
 
 
@@ -139,18 +116,6 @@ def release(signature_id: int, *, staff_id: int, confirm_link_days: int, now: da
         raise NotFoundError
     require(staff_id, Right.REVIEW, region=signature.region_code)
     let_through([signature], staff_id=staff_id, confirm_link_days=confirm_link_days, now=now)
-
-
-def _queue_log(kind: str, signature: Signature, decision: Decision, values: dict[str, object]) -> None:
-    db.session.add(
-        LogEvent(
-            kind=kind,
-            signature_id=signature.id,
-            decision_id=decision.id,
-            values=values,
-            effective_at=decision.effective_at,
-        )
-    )
 
 
 def _who_decided(signature_id: int) -> str | None:

@@ -126,7 +126,10 @@ def record(
     )
     db.session.add(request)
     db.session.flush()
+    before = _codes(signature)
     _do(signature, letter, due=due, staff_id=staff_id, now=now)
+    after = _codes(signature)
+    changed = [name for name in before if before[name] != after[name]]
     add_audit(
         f"written-{letter.kind}",
         staff_id=staff_id,
@@ -134,8 +137,21 @@ def record(
         subject_id=signature_id,
         now=now,
         detail={"request": request.id},
+        reason=IN_WRITING,
+        before={name: before[name] for name in changed},
+        after={name: after[name] for name in changed},
     )
     return request.id
+
+
+def _codes(signature: Signature) -> dict[str, str]:
+    """What the audit may keep of the details for ever: no name, and no words of the person's own."""
+    return {
+        "state": signature.state,
+        "kind": signature.kind,
+        "region": signature.region_code,
+        "display": signature.display,
+    }
 
 
 def _do(signature: Signature, letter: Letter, *, due: date, staff_id: int, now: datetime) -> None:
@@ -183,7 +199,7 @@ def _correct(signature: Signature, details: Details, *, due: date, staff_id: int
         corrections.propose(signature, details, due_on=due, now=now, staff_id=staff_id, reason=IN_WRITING)
         return
     details = replace(details, display=signature.display)
-    resolved = resolve_details(details)
+    resolved = resolve_details(details, now=now, kept=signature)
     before = signature.move(Move.CORRECT)
     apply_details(signature, details, resolved)
     add_event(

@@ -15,9 +15,13 @@ from charter.domain.region import Region as ShippedRegion
 from charter.models.affiliation import Affiliation, Region
 from charter.models.base import db
 from charter.models.edition import Edition, EditionText
-from charter.models.log import LogBatch, LogEvent, LogLeaf
+from charter.models.log import LogBatch, LogEvent
+from charter.operations.logged import logged_digests
+from charter.operations.naming import note_names
 from charter.operations.unit import lock, operation
-from charter.tlog import leaf
+
+#: The version of a row that staff never changed. What they did change a release does not change back.
+SHIPPED = 1
 
 
 @dataclass(frozen=True)
@@ -46,14 +50,16 @@ def load_shipped(
     edition_texts: Mapping[str, bytes],
     now: datetime,
 ) -> bool:
-    """Adds what is missing, renames what changed, never touches entries. Returns whether anything was new.
+    """Adds what is missing, renames what changed, never touches entries, nor what staff have changed.
+
+    Returns whether anything was new.
 
     edition_texts: language → bytes; immutable once loaded: other bytes under the same slug raise ValueError.
     Effects: a `charter` leaf is queued for a new edition; any other change becomes public with the next batch.
     """
     lock("seed", "shipped")
     changed = _load_regions(regions)
-    changed = _load_affiliations(affiliations) or changed
+    changed = _load_affiliations(affiliations, now=now) or changed
     loaded = _load_edition(edition_slug, edition_texts, now=now)
     if loaded or (changed and db.session.scalar(select(func.count()).select_from(LogBatch))):
         if not loaded:
@@ -64,6 +70,7 @@ def load_shipped(
 
 def _load_regions(regions: Sequence[ShippedRegion]) -> bool:
     known = {region.code: region for region in db.session.scalars(select(Region))}
+    slugs = {region.slug for region in known.values()}
     changed = False
     for shipped in regions:
         values = {
@@ -77,6 +84,10 @@ def _load_regions(regions: Sequence[ShippedRegion]) -> bool:
             "valid_from": shipped.valid_from,
         }
         row = known.get(shipped.code)
+        if row is not None and row.version > SHIPPED:
+            continue
+        if row is None and shipped.slug in slugs:
+            continue
         if row is None:
             db.session.add(Region(code=shipped.code, valid_to=None, **values))
             changed = True
@@ -88,7 +99,7 @@ def _load_regions(regions: Sequence[ShippedRegion]) -> bool:
     return changed
 
 
-def _load_affiliations(affiliations: Sequence[ShippedAffiliation]) -> bool:
+def _load_affiliations(affiliations: Sequence[ShippedAffiliation], *, now: datetime) -> bool:
     known = {row.slug: row for row in db.session.scalars(select(Affiliation))}
     changed = False
     # A merged one points to another, which must be there first.
@@ -102,6 +113,8 @@ def _load_affiliations(affiliations: Sequence[ShippedAffiliation]) -> bool:
             "former_names": [{"name": dict(name), "until": until} for name, until in shipped.former_names],
         }
         row = known.get(shipped.slug)
+        if row is not None and row.version > SHIPPED:
+            continue
         if row is None:
             db.session.add(Affiliation(slug=shipped.slug, **values))
             db.session.flush()
@@ -110,6 +123,8 @@ def _load_affiliations(affiliations: Sequence[ShippedAffiliation]) -> bool:
             for key, value in values.items():
                 setattr(row, key, value)
             changed = True
+    db.session.flush()
+    note_names(db.session.scalars(select(Affiliation).order_by(Affiliation.id)).all(), now=now)
     return changed
 
 
@@ -123,7 +138,7 @@ def _load_edition(slug: str, texts: Mapping[str, bytes], *, now: datetime) -> bo
         if kept != digests:
             raise ValueError(f"edition {slug} is published and cannot change; give the new text another name")
         return False
-    logged = _logged_digests(slug)
+    logged = logged_digests(slug)
     if logged is not None and logged != digests:
         raise ValueError(f"edition {slug} is in the log with other texts; give the new text another name")
     published_on: date = local_date(now)
@@ -142,15 +157,3 @@ def _load_edition(slug: str, texts: Mapping[str, bytes], *, now: datetime) -> bo
     else:
         db.session.add(LogEvent(kind="refresh", values={}, effective_at=now))
     return True
-
-
-def _logged_digests(slug: str) -> dict[str, str] | None:
-    """What the log says of an edition that the instance has not: a restore may bring back a leaf, never a text."""
-    start = b'{"charter":"' + slug.encode("ascii") + b'",'
-    data = db.session.scalars(
-        select(LogLeaf.data).where(func.substr(LogLeaf.data, 1, len(start)) == start).order_by(LogLeaf.index).limit(1)
-    ).first()
-    if data is None:
-        return None
-    files = leaf.decode(bytes(data))[1]["files"]
-    return files if isinstance(files, dict) else None

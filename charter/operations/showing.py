@@ -51,13 +51,13 @@ def show(
         add_event(signature, Move.SHOW, before=before, actor=Actor.SIGNATORY, now=now, reason=display)
         signature.display, signature.is_indexable = display, is_indexable
     if is_display_new:
-        _queue_once(signature, now=now)
+        queue_once(signature, now=now)
     elif _is_found_otherwise(signature.entry, is_indexable) and not _is_refreshed(signature.entry):
         db.session.add(LogEvent(kind="refresh", signature_id=None, values={"entry": signature.entry}, effective_at=now))
     return Result(Outcome.DONE)
 
 
-def _queue_once(signature: Signature, *, now: datetime) -> None:
+def queue_once(signature: Signature, *, now: datetime) -> None:
     """One leaf for whatever changed before the next batch: it is made of what the signature says then."""
     queued = db.session.scalars(
         select(LogEvent).where(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import cast
@@ -12,6 +13,7 @@ from sqlalchemy import Engine, Table, select
 
 from charter.domain import token as tokens
 from charter.domain.calendar import due_on, local_date
+from charter.domain.consent import CONSENT_KINDS
 from charter.domain.email import EmailAddress
 from charter.domain.errors import MoveRefusedError
 from charter.domain.name import same_name_key
@@ -19,7 +21,7 @@ from charter.domain.signature import LIVE, STANDING, Actor, Move, State, may
 from charter.models.base import db
 from charter.models.edition import ConsentText
 from charter.models.log import LogEvent
-from charter.models.signature import Clarification, Signature, SignatureConsent
+from charter.models.signature import Clarification, Signature, SignatureConsent, write_words
 from charter.operations.erasing import withdraw_at_once
 from charter.operations.limits import Limits, Origin, look_back, needs_work, reason_to_hold, spend, trace_of
 from charter.operations.mailboxes import note_confirmed
@@ -62,6 +64,20 @@ class NewSignature:
     consents: tuple[GivenConsent, ...]
 
 
+@dataclass(frozen=True)
+class Taken:
+    """What a person says whom the Centre entered from a list: corrected details, and the consents that it lacked.
+
+    language: in which the consents were read; mail_language: of the mails from now on.
+    """
+
+    details: Details
+    edition_slug: str
+    language: str
+    mail_language: str
+    consents: tuple[GivenConsent, ...]
+
+
 _NOWHERE = Origin()
 _UNLIMITED = Limits()
 
@@ -89,7 +105,7 @@ def sign(
     Raises FieldRefusedError for a region or affiliation that cannot be chosen.
     """
     lock("mailbox", new.email.mailbox)
-    resolved = resolve_details(new.details)
+    resolved = resolve_details(new.details, now=now)
     name_key = same_name_key(new.details.full_name)
     seen = look_back(
         new.email.mailbox,
@@ -118,21 +134,10 @@ def sign(
         submitted_at=now,
     )
     apply_details(signature, new.details, resolved)
-    _keep_texts(new, now=now)
+    _keep_texts(new.consents, language=new.signed_language, now=now)
     insert_now(signature)
-    db.session.connection().execute(
-        _CONSENTS,
-        [
-            {
-                "signature_id": signature.id,
-                "kind": consent.kind,
-                "text_sha256": consent.sha256,
-                "language": new.signed_language,
-                "given_at": now,
-            }
-            for consent in new.consents
-        ],
-    )
+    write_words(db.session.connection(), signature.id, signature.name_fold)
+    _write_consents(signature.id, new.consents, language=new.signed_language, now=now)
     insert_now(event_of(signature, Move.SIGN, before=None, actor=Actor.SIGNATORY, now=now))
     link = new_link(signature, "confirm", key=key, now=now, lifetime=timedelta(days=confirm_link_days))
     message = message_to("signing", signature, link=link, now=now)
@@ -148,10 +153,17 @@ _CONSENTS = cast("Table", SignatureConsent.__table__).insert()
 _kept_texts: WeakKeyDictionary[Engine, set[str]] = WeakKeyDictionary()
 
 
-def _keep_texts(new: NewSignature, *, now: datetime) -> None:
+def _write_consents(signature_id: int, consents: Sequence[GivenConsent], *, language: str, now: datetime) -> None:
+    given = {"signature_id": signature_id, "language": language, "given_at": now}
+    db.session.connection().execute(
+        _CONSENTS, [{"kind": consent.kind, "text_sha256": consent.sha256, **given} for consent in consents]
+    )
+
+
+def _keep_texts(consents: Sequence[GivenConsent], *, language: str, now: datetime) -> None:
     """Stores the words of the consents, if nobody has given the same ones before."""
     known = _kept_texts.setdefault(db.session.get_bind().engine, set())
-    unknown = [consent for consent in new.consents if consent.sha256 not in known]
+    unknown = [consent for consent in consents if consent.sha256 not in known]
     if not unknown:
         return
     # Only what an earlier transaction has stored is known: this one may still be rolled back.
@@ -166,7 +178,7 @@ def _keep_texts(new: NewSignature, *, now: datetime) -> None:
             {
                 "sha256": consent.sha256,
                 "kind": consent.kind,
-                "language": new.signed_language,
+                "language": language,
                 "body": consent.body,
                 "first_used_at": now,
             }
@@ -186,8 +198,12 @@ def confirm(
     answer_due_working_days: int,
     holidays: frozenset[date],
     now: datetime,
+    taken: Taken | None = None,
 ) -> Result:
     """Confirms the signature behind a mailed link, if the signing browser or the code from the mail's text is there.
+
+    taken: what is needed besides of whom the Centre entered; NOT_POSSIBLE without, for there is no consent yet, and of
+    no use to others. Raises FieldRefusedError for a region or affiliation in it that cannot be chosen.
 
     Effects when done: state, event, `confirm` leaf queued, other unconfirmed ones of the same person expired,
     a personal link, message `confirmed` with the day an answer is due. A wrong code is counted.
@@ -206,9 +222,14 @@ def confirm(
         return Result(Outcome.EXPIRED)
     if signature.state != State.SUBMITTED:
         return Result(Outcome.ALREADY)
+    lacks_consents = _lacks_consents(signature)
+    if lacks_consents and taken is None:
+        return Result(Outcome.NOT_POSSIBLE)
     refused = check_proof(signature, link, proof, key=key, code_tries=code_tries)
     if refused is not None:
         return refused
+    if lacks_consents and taken is not None:
+        _take(signature, taken, now=now)
     others = db.session.scalars(
         select(Signature).where(
             Signature.mailbox == signature.mailbox,
@@ -246,6 +267,20 @@ def confirm(
     return Result(Outcome.DONE, personal_token=tokens.token(key, "personal", personal.uid))
 
 
+def _lacks_consents(signature: Signature) -> bool:
+    query = select(SignatureConsent.kind).where(SignatureConsent.signature_id == signature.id)
+    return set(CONSENT_KINDS) > set(db.session.scalars(query))
+
+
+def _take(signature: Signature, taken: Taken, *, now: datetime) -> None:
+    """The person makes what a list said of them their own."""
+    apply_details(signature, taken.details, resolve_details(taken.details, now=now, kept=signature))
+    signature.signed_language, signature.edition_slug = taken.language, taken.edition_slug
+    signature.language = taken.mail_language
+    _keep_texts(taken.consents, language=taken.language, now=now)
+    _write_consents(signature.id, taken.consents, language=taken.language, now=now)
+
+
 @operation
 def correct(signature_id: int, details: Details, *, now: datetime) -> None:
     """Changes what the observer wrote while it waits for a decision; the day an answer is due stays.
@@ -255,7 +290,7 @@ def correct(signature_id: int, details: Details, *, now: datetime) -> None:
     Raises MoveRefusedError once decided, FieldRefusedError as `sign` does.
     """
     signature = get_signature(signature_id)
-    resolved = resolve_details(details)
+    resolved = resolve_details(details, now=now, kept=signature)
     if is_same(signature, details, resolved):
         return
     before = signature.move(Move.CORRECT)

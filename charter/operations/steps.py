@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import bindparam, delete, select, update
 
 from charter.domain import token as tokens
-from charter.domain.affiliation import may_stand_alone
+from charter.domain.affiliation import TYPE_OF, alias_fold, may_stand_alone
+from charter.domain.calendar import local_date
 from charter.domain.errors import FieldRefusedError
 from charter.domain.hints import name_fold
 from charter.domain.name import same_name_key
 from charter.domain.signature import Actor, Move, State
-from charter.models.affiliation import Affiliation, Region
+from charter.domain.validity import is_valid_on
+from charter.models.affiliation import Affiliation, AffiliationAlias, Region
 from charter.models.base import db
 from charter.models.decision import Audit, Decision
 from charter.models.log import LogEvent
@@ -23,9 +25,6 @@ from charter.models.outbox import Message
 from charter.models.rights import Correction, Objection
 from charter.models.signature import Clarification, Link, Signature, SignatureEvent
 from charter.operations.unit import insert_now
-
-#: observer's kind → the type of affiliation it may name
-_TYPES = {"party": "party", "independent": "organisation", "international": "mission"}
 
 
 @dataclass(frozen=True)
@@ -53,27 +52,69 @@ class Resolved:
 
 
 #: By column, not by row: a region brings its names in three languages along.
-_REGION = select(Region.valid_to).where(Region.code == bindparam("code"))
+_REGION = select(Region.valid_from, Region.valid_to).where(Region.code == bindparam("code"))
+#: With the lock that the row of the signature takes anyway: whoever merges it away waits for us, or we for them.
+_AFFILIATION = select(
+    Affiliation.id,
+    Affiliation.type,
+    Affiliation.is_selectable,
+    Affiliation.merged_into,
+    Affiliation.valid_from,
+    Affiliation.valid_to,
+).with_for_update(read=True, key_share=True)
+_BY_SLUG = _AFFILIATION.where(Affiliation.slug == bindparam("slug"))
+_BY_ID = _AFFILIATION.where(Affiliation.id == bindparam("id"))
+_BY_WORDS = select(AffiliationAlias.affiliation_id).where(AffiliationAlias.name_fold == bindparam("words"))
+#: One that was merged may be merged on; a longer way is a mistake.
+_MOST_MERGERS = 10
 
 
-def resolve_details(details: Details) -> Resolved:
-    """Looks up region and affiliation; FieldRefusedError where one cannot be chosen, or is required and missing."""
-    region = db.session.connection().execute(_REGION, {"code": details.region_code}).first()
-    if region is None or region.valid_to is not None:
-        raise FieldRefusedError("region", "unknown")
+def resolve_details(details: Details, *, now: datetime, kept: Signature | None = None) -> Resolved:
+    """Looks up region and affiliation; FieldRefusedError where one cannot be chosen, or is required and missing.
+
+    What can be chosen is what is valid on the day of `now` in Asia/Almaty. kept: what it holds already may stay,
+    although nobody could choose it any more. Own words that are a name of one that can be chosen mean that one.
+    """
+    today = local_date(now)
+    _check_region(details.region_code, today, kept=kept)
     if details.affiliation_slug is None:
         # A party in one's own words is allowed: a new one may be registered any day.
         if not may_stand_alone(details.kind) and details.affiliation_text is None:
             raise FieldRefusedError("affiliation", "required")
-        return Resolved(None)
-    row = db.session.execute(
-        select(Affiliation.id, Affiliation.type, Affiliation.is_selectable).where(
-            Affiliation.slug == details.affiliation_slug
-        )
-    ).first()
-    if row is None or not row.is_selectable or row.type != _TYPES[details.kind]:
+        return Resolved(_match(details.affiliation_text or "", details.kind, today))
+    row = db.session.execute(_BY_SLUG, {"slug": details.affiliation_slug}).first()
+    if row is None or row.type != TYPE_OF[details.kind]:
+        raise FieldRefusedError("affiliation", "unknown")
+    if not _can_choose(row, today) and (kept is None or kept.affiliation_id != row.id):
         raise FieldRefusedError("affiliation", "unknown")
     return Resolved(row.id)
+
+
+def _check_region(code: str, today: date, *, kept: Signature | None) -> None:
+    region = db.session.connection().execute(_REGION, {"code": code}).first()
+    if region is None:
+        raise FieldRefusedError("region", "unknown")
+    is_valid = is_valid_on(today, valid_from=region.valid_from, valid_to=region.valid_to)
+    if not is_valid and (kept is None or kept.region_code != code):
+        raise FieldRefusedError("region", "unknown")
+
+
+def _can_choose(row: Any, today: date) -> bool:
+    return bool(row.is_selectable) and is_valid_on(today, valid_from=row.valid_from, valid_to=row.valid_to)
+
+
+def _match(words: str, kind: str, today: date) -> int | None:
+    """The affiliation that goes by these words, if it suits this kind of observer and can be chosen."""
+    folded = alias_fold(words)
+    affiliation_id = db.session.scalar(_BY_WORDS, {"words": folded}) if folded else None
+    for _ in range(_MOST_MERGERS):
+        row = None if affiliation_id is None else db.session.execute(_BY_ID, {"id": affiliation_id}).first()
+        if row is None or row.type != TYPE_OF[kind]:
+            return None
+        if row.merged_into is None:
+            return affiliation_id if _can_choose(row, today) else None
+        affiliation_id = db.session.scalar(select(Affiliation.id).where(Affiliation.slug == row.merged_into))
+    return None
 
 
 def apply_details(signature: Signature, details: Details, resolved: Resolved) -> None:
@@ -112,10 +153,17 @@ def is_same(signature: Signature, details: Details, resolved: Resolved) -> bool:
 
 
 def get_affiliation(signature: Signature) -> tuple[str | None, str | None]:
-    """Slug (None when not matched) and name as it stands now, in the language of signing (LOG §1)."""
+    """Slug (None when not matched) and name as it stands now, in the language of signing (LOG §1).
+
+    One that was merged away while the signature waited is published as the one it went into.
+    """
     if signature.affiliation_id is None:
         return None, signature.affiliation_text
     row = db.session.get_one(Affiliation, signature.affiliation_id)
+    for _ in range(_MOST_MERGERS):
+        if row.merged_into is None or signature.number is not None:
+            break
+        row = db.session.scalars(select(Affiliation).where(Affiliation.slug == row.merged_into)).one()
     return row.slug, row.name[signature.signed_language]
 
 
@@ -226,8 +274,15 @@ def take_back(signature: Signature, decision: Decision, *, now: datetime, staff_
 
 def new_link(signature: Signature, purpose: str, *, key: bytes, now: datetime, lifetime: timedelta | None) -> Link:
     """A link whose token nobody holds yet: the row keeps its digest, delivery computes it from the key."""
+    link = link_to(signature, purpose, key=key, now=now, lifetime=lifetime)
+    insert_now(link)
+    return link
+
+
+def link_to(signature: Signature, purpose: str, *, key: bytes, now: datetime, lifetime: timedelta | None) -> Link:
+    """The same, not yet written."""
     uid = secrets.token_bytes(16)
-    link = Link(
+    return Link(
         uid=uid,
         purpose=purpose,
         signature_id=signature.id,
@@ -236,8 +291,6 @@ def new_link(signature: Signature, purpose: str, *, key: bytes, now: datetime, l
         created_at=now,
         expires_at=None if lifetime is None else now + lifetime,
     )
-    insert_now(link)
-    return link
 
 
 def find_link(token: str, purpose: str) -> Link | None:

@@ -34,12 +34,11 @@ _RETRIED_STATES = frozenset({"40001", "40P01"})
 
 #: Who of the staff is at work in this context; what is written then has to be recorded in the audit with it.
 _acting: ContextVar[int | None] = ContextVar("acting", default=None)
-_AUDIT = "audit"
 _UNRECORDED = "__charter_unrecorded__"
 
 
 class UnrecordedError(RuntimeError):
-    """A member of staff changed something and nothing was written to the audit in the same transaction."""
+    """A member of staff changed something, and the audit of the same transaction does not say that it was they."""
 
 
 def act_as(staff_id: int) -> None:
@@ -105,8 +104,9 @@ def operation(verb: Callable[P, R]) -> Callable[P, R]:
                 for attempt in range(1, ATTEMPTS + 1):
                     try:
                         _connection.set(session.connection())
-                        if is_recorded and _acting.get() is not None:
-                            result = _recorded(verb, *args, **kwargs)
+                        staff_id = _acting.get()
+                        if is_recorded and staff_id is not None:
+                            result = _recorded(staff_id, verb, *args, **kwargs)
                         else:
                             result = verb(*args, **kwargs)
                         session.commit()
@@ -129,12 +129,12 @@ def operation(verb: Callable[P, R]) -> Callable[P, R]:
     return run
 
 
-def _recorded(verb: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    with trail.written() as tables:
+def _recorded(staff_id: int, verb: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    with trail.written() as done:
         result = verb(*args, **kwargs)
         db.session.flush()
-    if tables and _AUDIT not in tables:
-        raise UnrecordedError(f"{getattr(verb, '__name__', verb)} wrote to {', '.join(sorted(tables))}")
+    if not done.is_recorded(staff_id):
+        raise UnrecordedError(f"{getattr(verb, '__name__', verb)} wrote to {', '.join(sorted(done.tables))}")
     return result
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from sqlalchemy import func, select
 
-from charter.models.affiliation import Affiliation
+from charter.models.affiliation import Affiliation, faces
 from charter.models.base import db
 from charter.models.registry import AffiliationCount
 
@@ -47,21 +48,41 @@ class AffiliationView:
     by_region: Sequence[tuple[str, str, int]]
 
 
-def affiliations(language: str) -> list[AffiliationShort]:
-    """Every affiliation that can be chosen, or that somebody shows: two queries."""
+def affiliations(language: str, *, on: date) -> list[AffiliationShort]:
+    """Every affiliation that can be chosen on this day, or that somebody shows, or that took part in a merger.
+
+    Two queries.
+    """
     totals = _totals()
-    rows = db.session.scalars(select(Affiliation)).all()
+    rows = faces(db.session.scalars(select(Affiliation)))
+    joined = {row.merged_into for row in rows}
     found = [_short(row, language, totals) for row in rows]
-    return [one for one, row in zip(found, rows, strict=True) if row.is_selectable or one.total or one.merged_into]
+    return [
+        one
+        for one, row in zip(found, rows, strict=True)
+        if one.total
+        or (row.slug in joined)
+        or (_has_begun(row, on) and (one.merged_into or (row.is_selectable and _is_going_on(row, on))))
+    ]
 
 
-def find_affiliation(slug: str, language: str) -> AffiliationView | None:
-    """One affiliation, with those that merged into it: a constant number of queries."""
-    rows = {row.slug: row for row in db.session.scalars(select(Affiliation))}
+def _has_begun(row: Affiliation, on: date) -> bool:
+    return row.valid_from is None or row.valid_from <= on
+
+
+def _is_going_on(row: Affiliation, on: date) -> bool:
+    return row.valid_to is None or on <= row.valid_to
+
+
+def find_affiliation(slug: str, language: str, *, on: date) -> AffiliationView | None:
+    """One affiliation, with those that merged into it; None before its time. A constant number of queries."""
+    rows = {row.slug: row for row in faces(db.session.scalars(select(Affiliation)))}
     row = rows.get(slug)
     if row is None:
         return None
     totals = _totals()
+    if not _has_begun(row, on) and not totals.get(slug):
+        return None
     counts = db.session.execute(
         select(AffiliationCount.region_code, AffiliationCount.kind, AffiliationCount.listed)
         .where(AffiliationCount.affiliation_slug == slug, AffiliationCount.listed > 0)

@@ -267,13 +267,15 @@ class CasePage:
     next_after: tuple[date, int] | None
 
 
-def queue(language: str, *, today: date, after: tuple[date, int] | None = None) -> CasePage:
-    """Corrections that wait, oldest due first; one query by keyset on (due_on, id)."""
+def queue(
+    language: str, *, today: date, after: tuple[date, int] | None = None, regions: frozenset[str] | None = None
+) -> CasePage:
+    """Corrections that wait, oldest due first; one query by keyset on (due_on, id). regions: codes; None: all."""
     query = (
         select(Correction, Signature.full_name, Signature.number, Region)
         .join(Signature, Signature.id == Correction.signature_id)
         .join(Region, Region.code == Signature.region_code)
-        .where(Correction.state == "pending")
+        .where(Correction.state == "pending", *_within(regions))
         .order_by(Correction.due_on, Correction.id)
         .limit(PAGE_SIZE + 1)
     )
@@ -298,17 +300,25 @@ def queue(language: str, *, today: date, after: tuple[date, int] | None = None) 
     return CasePage(shown, (shown[-1].due_on, shown[-1].correction_id) if more else None)
 
 
-def count_waiting() -> int:
+def _within(regions: frozenset[str] | None) -> list[ColumnElement[bool]]:
+    # Of the entry as it stands: where it would move to, nobody has agreed yet.
+    return [] if regions is None else [Signature.region_code.in_(regions)]
+
+
+def count_waiting(regions: frozenset[str] | None = None) -> int:
     """How many wait, counted up to MOST_COUNTED + 1 rows of a partial index."""
-    limited = select(Correction.id).where(Correction.state == "pending").limit(MOST_COUNTED + 1).subquery()
-    return db.session.scalar(select(func.count()).select_from(limited)) or 0
+    waiting = select(Correction.id).where(Correction.state == "pending")
+    if regions is not None:
+        waiting = waiting.join(Signature, Signature.id == Correction.signature_id).where(*_within(regions))
+    return db.session.scalar(select(func.count()).select_from(waiting.limit(MOST_COUNTED + 1).subquery())) or 0
 
 
-def next_waiting(*, skip: int) -> int | None:
+def next_waiting(*, skip: int, regions: frozenset[str] | None = None) -> int | None:
     """The correction that is due first, other than `skip`."""
     return db.session.scalars(
         select(Correction.id)
-        .where(Correction.state == "pending", Correction.id != skip)
+        .join(Signature, Signature.id == Correction.signature_id)
+        .where(Correction.state == "pending", Correction.id != skip, *_within(regions))
         .order_by(Correction.due_on, Correction.id)
         .limit(1)
     ).first()

@@ -71,14 +71,15 @@ def find_subject(signature_id: int) -> Subject | None:
     )
 
 
-def hints_for(subject: Subject, *, throwaway: Collection[str]) -> list[Hint]:
+def hints_for(subject: Subject, *, throwaway: Collection[str], regions: Collection[str] | None = None) -> list[Hint]:
     """Everything that may be worth a second look, in the order of `hints.CODES`; a bounded number of small queries.
 
-    throwaway: domains that give addresses away for minutes.
+    throwaway: domains that give addresses away for minutes. regions: of whose people the reader may see the names;
+    others are counted, and stand there without one; None: all.
     """
     found = [
         *_by_itself(subject, throwaway),
-        *_same_name(subject),
+        *_same_name(subject, regions),
         *_alike_registered(subject),
         *_notable(subject),
         *_bursts(subject),
@@ -102,11 +103,11 @@ def _by_itself(subject: Subject, throwaway: Collection[str]) -> list[Hint]:
     return found
 
 
-def _same_name(subject: Subject) -> list[Hint]:
+def _same_name(subject: Subject, regions: Collection[str] | None) -> list[Hint]:
     """The same words in any alphabet and order, and names in the files that are written nearly so."""
     stem = subject.name_fold[:_STEM]
     rows = db.session.execute(
-        select(Signature.id, Signature.full_name, Signature.state, Signature.name_fold)
+        select(Signature.id, Signature.full_name, Signature.state, Signature.name_fold, Signature.region_code)
         .where(
             Signature.name_fold >= stem,
             Signature.name_fold < stem + "~",
@@ -118,10 +119,11 @@ def _same_name(subject: Subject) -> list[Hint]:
     ).all()
     same, alike = [], []
     for row in rows:
+        name = row.full_name if regions is None or row.region_code in regions else ""
         if row.name_fold == subject.name_fold:
-            same.append((row.id, row.full_name, row.state))
+            same.append((row.id, name, row.state))
         elif row.name_fold and hints.likeness(row.name_fold, subject.name_fold) >= ALIKE:
-            alike.append((row.id, row.full_name, row.state))
+            alike.append((row.id, name, row.state))
     found = []
     if same:
         found.append(Hint("same-name", count=len(same), signatures=tuple(same[:MOST_NAMED])))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from charter.models.affiliation import Region
 from charter.models.base import db
@@ -60,12 +60,15 @@ class HeldOne:
     submitted_at: datetime
 
 
-def groups(by: str) -> HeldGroups:
-    """The newest MOST_LOOKED_AT of what is set aside, grouped: one query. by: one of GROUPINGS."""
+def groups(by: str, regions: frozenset[str] | None = None) -> HeldGroups:
+    """The newest MOST_LOOKED_AT of what is set aside, grouped: one query.
+
+    by: one of GROUPINGS. regions: codes; None: everywhere.
+    """
     rows = db.session.execute(
         select(Signature.id, Signature.held_because, Signature.submitted_at, SigningTrace.network, SigningTrace.domain)
         .outerjoin(SigningTrace, SigningTrace.signature_id == Signature.id)
-        .where(is_held())
+        .where(is_held(), *_within(regions))
         .order_by(Signature.id.desc())
         .limit(MOST_LOOKED_AT + 1)
     ).all()
@@ -76,6 +79,10 @@ def groups(by: str) -> HeldGroups:
     made = [_group(key, members) for key, members in found.items()]
     made.sort(key=lambda group: (-group.count, -group.last_id))
     return HeldGroups(made[:MOST_GROUPS], min(len(rows), MOST_LOOKED_AT), len(rows) > MOST_LOOKED_AT)
+
+
+def _within(regions: frozenset[str] | None) -> list[ColumnElement[bool]]:
+    return [] if regions is None else [Signature.region_code.in_(regions)]
 
 
 def _group(key: str, members: list[tuple[int, str | None, datetime]]) -> HeldGroup:
@@ -97,13 +104,13 @@ def _frequent(reasons: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(counts, key=lambda reason: (-counts[reason], reason)))
 
 
-def members(by: str, key: str, language: str) -> list[HeldOne]:
+def members(by: str, key: str, language: str, regions: frozenset[str] | None = None) -> list[HeldOne]:
     """The oldest MOST_MEMBERS of one group: one query."""
     rows = db.session.execute(
         select(Signature, Region, SigningTrace.domain, SigningTrace.seconds)
         .join(Region, Region.code == Signature.region_code)
         .outerjoin(SigningTrace, SigningTrace.signature_id == Signature.id)
-        .where(is_held(), is_in_group(by, key))
+        .where(is_held(), is_in_group(by, key), *_within(regions))
         .order_by(Signature.id)
         .limit(MOST_MEMBERS)
     )

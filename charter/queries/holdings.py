@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, select
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from charter.domain.mailbox import application_digest, mailbox_digest
 from charter.domain.moments import LONGEST_UNDO, has_come
@@ -19,7 +19,8 @@ from charter.domain.signature import Move
 from charter.models.affiliation import Affiliation, Region
 from charter.models.base import Base, db
 from charter.models.decision import Decision
-from charter.models.edition import ConsentText
+from charter.models.edition import Affirmation, ConsentText
+from charter.models.importing import ImportJob, ImportRow
 from charter.models.limits import MailboxTally, SigningTrace
 from charter.models.log import LogPlace
 from charter.models.outbox import Message
@@ -42,6 +43,7 @@ HANDED: dict[type[Base], tuple[str, ...]] = {
     SignatureEvent: ("at", "move", "actor", "state_before", "state_after", "reason"),
     Decision: ("action", "reason", "note", "decided_at", "effective_at", "undone_at"),
     Clarification: ("answer", "answered_at"),
+    Affirmation: ("edition_slug", "asked_at", "affirmed_at", "language"),
     Correction: (
         *("state", "kind", "full_name", "short_name", "display", "affiliation_text", "region_code"),
         *("created_at", "due_on", "decided_at", "effective_at", "reason", "note"),
@@ -52,6 +54,7 @@ HANDED: dict[type[Base], tuple[str, ...]] = {
     ),
     Objection: ("state", "words", "made_at", "due_on", "answer", "decided_at", "effective_at"),
     WrittenRequest: ("kind", "reference", "received_on", "recorded_at"),
+    ImportRow: ("row",),
     Message: (
         *("kind", "language", "recipient", "created_at", "due_at", "sent_at", "failed_at", "done_at"),
         *("attempts", "last_error"),
@@ -73,6 +76,7 @@ LEFT_OUT: dict[type[Base], dict[str, str]] = {
     SignatureEvent: {"id": _ROW, "signature_id": _ROW, "staff_id": _STAFF},
     Decision: {"id": _ROW, "signature_id": _ROW, "staff_id": _STAFF, "state_before": "stands in the history"},
     Clarification: {"id": _ROW, "signature_id": _ROW, "decision_id": _ROW},
+    Affirmation: {"signature_id": _ROW},
     Correction: {
         "id": _ROW,
         "signature_id": _ROW,
@@ -99,6 +103,14 @@ LEFT_OUT: dict[type[Base], dict[str, str]] = {
         "new_signature_id": "handed over as its entry",
     },
     WrittenRequest: {"id": _ROW, "signature_id": _ROW, "staff_id": _STAFF},
+    ImportRow: {
+        "job_id": _ROW,
+        "signature_id": _ROW,
+        "state": "says that the row was entered",
+        "code": "empty for who was entered",
+        "identity": "emptied when the row was entered",
+        "cells": "emptied when the row was entered",
+    },
     Message: {
         "id": _ROW,
         "uid": "the mail's own name, which stands in its head",
@@ -121,8 +133,8 @@ class Holdings:
 
     application: also `affiliation` (name) and `region` (name). entry: what is public of it now, with `record_line`;
     None if it is in no registry. places: where its leaves stand in the log, counted from 0. consents: also `body`, the
-    words. mailbox: what is counted of mail to the address, and of mail to this name at it. earlier: the declined
-    application that this one took up again after an objection.
+    words. lists: from which row of which list the Centre entered them. mailbox: what is counted of mail to the address,
+    and of mail to this name at it. earlier: the declined application that this one took up again after an objection.
     """
 
     application: Row
@@ -132,10 +144,12 @@ class Holdings:
     history: list[Row]
     decisions: list[Row]
     answers: list[Row]
+    affirmations: list[Row]
     corrections: list[Row]
     address_changes: list[Row]
     objections: list[Row]
     letters: list[Row]
+    lists: list[Row]
     mails: list[Row]
     links: list[Row]
     traces: list[Row]
@@ -182,10 +196,12 @@ def holdings_of(signature_id: int, *, language: str, key: bytes, now: datetime) 
             for row in _rows(Clarification, Clarification.signature_id == signature_id, order=Clarification.id)
             if row["answered_at"] is not None
         ],
+        affirmations=_rows(Affirmation, Affirmation.signature_id == signature_id, order=Affirmation.edition_slug),
         corrections=_corrections(signature_id, language=language, now=now),
         address_changes=_rows(AddressChange, AddressChange.signature_id == signature_id, order=AddressChange.id),
         objections=_objections(signature_id, now=now),
         letters=_rows(WrittenRequest, WrittenRequest.signature_id == signature_id, order=WrittenRequest.id),
+        lists=_lists(signature_id),
         mails=_mails(signature_id, now=now),
         links=_rows(Link, Link.signature_id == signature_id, order=Link.id),
         traces=_rows(SigningTrace, SigningTrace.signature_id == signature_id, order=SigningTrace.at),
@@ -251,10 +267,14 @@ def _corrections(signature_id: int, *, language: str, now: datetime) -> list[Row
     return found
 
 
+_OBJECTING = aliased(Signature)
+
+
 def _objections(signature_id: int, *, now: datetime) -> list[Row]:
     columns = [getattr(Objection, name) for name in HANDED[Objection]]
     query = (
-        select(*columns, Objection.correction_id, Signature.entry.label("new_entry"))
+        select(*columns, Objection.correction_id, _OBJECTING.number, Signature.entry.label("new_entry"))
+        .join(_OBJECTING, _OBJECTING.id == Objection.signature_id)
         .outerjoin(Signature, Signature.id == Objection.new_signature_id)
         .where(Objection.signature_id == signature_id)
         .order_by(Objection.id)
@@ -262,11 +282,23 @@ def _objections(signature_id: int, *, now: datetime) -> list[Row]:
     found: list[Row] = []
     for row in db.session.execute(query).mappings():
         shown = dict(row)
-        shown["about"] = "application" if shown.pop("correction_id") is None else "correction"
+        # Who was declined has no number.
+        first = "application" if shown.pop("number") is None else "removal"
+        shown["about"] = first if shown.pop("correction_id") is None else "correction"
         if _can_be_undone(shown, now=now):
             shown |= {"state": "pending", "answer": None, "decided_at": None, "effective_at": None, "new_entry": None}
         found.append(shown)
     return found
+
+
+def _lists(signature_id: int) -> list[Row]:
+    columns = [getattr(ImportRow, name) for name in HANDED[ImportRow]]
+    query = (
+        select(ImportJob.source, ImportJob.sheet, *columns)
+        .join(ImportJob, ImportJob.id == ImportRow.job_id)
+        .where(ImportRow.signature_id == signature_id)
+    )
+    return [dict(row) for row in db.session.execute(query).mappings()]
 
 
 def _mails(signature_id: int, *, now: datetime) -> list[Row]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, func, or_, select
 
 from charter.domain.moments import LONGEST_UNDO
 from charter.models import nodes, places
 from charter.models.base import db
 from charter.models.log import LogBatch, LogCheckpoint, LogEvent, LogLeaf, has_tree
 from charter.models.moments import has_come
+from charter.models.registry import PublicEntry
 from charter.tlog.leaves_text import Closing
 
 #: Leaf kinds that take something away from the public: these never wait for a long publication interval (LOG §3).
@@ -86,3 +88,22 @@ def is_unsigned() -> bool:
 def _size(connection: Connection) -> int:
     newest = newest_batch(connection)
     return 0 if newest is None else newest.tree_size
+
+
+def find_removal_reason(entry: str) -> str | None:
+    """Why the Centre removed this entry, as the leaf says it (LOG §1): looked for in the one batch that ended it.
+
+    None where the entry stands, was withdrawn, or ended in a release that did not note in which batch.
+    """
+    ended = (
+        select(PublicEntry.changed_revision)
+        .where(PublicEntry.entry == entry, PublicEntry.ended_by == "centre")
+        .scalar_subquery()
+    )
+    before = select(func.max(LogBatch.tree_size)).where(LogBatch.revision < ended).scalar_subquery()
+    end = select(LogBatch.tree_size).where(LogBatch.revision == ended).scalar_subquery()
+    # At most as many as a batch holds.
+    rows = select(LogLeaf.data).where(LogLeaf.index >= before, LogLeaf.index < end).order_by(LogLeaf.index)
+    named = f'"entry":"{entry}","kind":"revoke"'.encode()
+    found = next((bytes(data) for data in db.session.scalars(rows) if named in bytes(data)), None)
+    return None if found is None else str(json.loads(found)["reason"])

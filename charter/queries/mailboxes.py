@@ -98,9 +98,19 @@ def _find_refusable(token: str) -> StoppableView | None:
 
 
 def find_mailbox(
-    mailbox: str, *, key: bytes, waiting_codes: Sequence[str], longest_stop: timedelta, now: datetime
+    mailbox: str,
+    *,
+    key: bytes,
+    waiting_codes: Sequence[str],
+    longest_stop: timedelta,
+    now: datetime,
+    regions: frozenset[str] | None = None,
 ) -> MailboxView:
-    """What is known of this mailbox: three indexed questions. mailbox: the comparison form."""
+    """What is known of this mailbox: three indexed questions. mailbox: the comparison form.
+
+    regions: codes; names of signatories elsewhere are not told. None: everywhere.
+    """
+    within = [] if regions is None else [Signature.region_code.in_(regions)]
     row = db.session.get(MailboxTally, mailbox_digest(mailbox, key=key))
     own = select(Signature.id).where(Signature.mailbox == mailbox)
     waits = (
@@ -117,7 +127,7 @@ def find_mailbox(
     waiting = db.session.scalar(select(func.count()).select_from(waits)) or 0
     signatures = db.session.execute(
         select(Signature.id, Signature.full_name, Signature.state)
-        .where(Signature.mailbox == mailbox)
+        .where(Signature.mailbox == mailbox, *within)
         .order_by(Signature.id.desc())
         .limit(MOST_SIGNATURES)
     ).all()

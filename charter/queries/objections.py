@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import not_, or_, select
+from sqlalchemy import and_, not_, or_, select
 from sqlalchemy.orm import aliased
 
 from charter.domain.moments import LONGEST_UNDO
 from charter.domain.moments import has_come as is_past
+from charter.domain.signature import Move
 from charter.models.base import db
 from charter.models.decision import Decision
 from charter.models.moments import has_come
 from charter.models.objecting import find_target
 from charter.models.rights import Correction, Objection
-from charter.models.signature import Signature
+from charter.models.signature import Signature, SignatureEvent
 from charter.models.staff import StaffAccount
 
 PAGE_SIZE = 50
@@ -23,7 +24,9 @@ PAGE_SIZE = 50
 
 @dataclass(frozen=True)
 class MyObjection:
-    """One's own. about: application | correction. state: pending | upheld | rejected | cancelled, once effective."""
+    """One's own. about: application | correction | removal. state: pending | upheld | rejected | cancelled, once it has
+    taken effect.
+    """
 
     about: str
     state: str
@@ -60,6 +63,7 @@ class ObjectionView:
     """One objection with the decision it is about, for whoever answers it.
 
     reason, note, decided_at, first_name: of that decision; None where a restore knows only that it was made.
+    approved_by, approver: of a removal, the second of the two who decided on it.
     language: of the mail that the answer becomes.
     """
 
@@ -67,6 +71,7 @@ class ObjectionView:
     version: int
     signature_id: int
     full_name: str
+    region_code: str
     language: str
     about: str
     state: str
@@ -78,6 +83,8 @@ class ObjectionView:
     decided_at: datetime | None
     first_staff_id: int | None
     first_name: str | None
+    approved_by: int | None
+    approver: str | None
     answer: str | None
     answered_at: datetime | None
     answered_by: str | None
@@ -99,23 +106,25 @@ class UndoOffer:
 
 
 def may_object(signature_id: int, state: str, *, now: datetime) -> str | None:
-    """What can be objected to: application | correction, or None."""
+    """What can be objected to: application | correction | removal, or None."""
     target = find_target(signature_id, state, now=now)
-    if target is None:
-        return None
-    return "application" if target.correction_id is None else "correction"
+    return None if target is None else target.about
 
 
 def mine(signature_id: int, *, now: datetime) -> list[MyObjection]:
     """One's own, newest first; an answer that can still be taken back is not told."""
     found = []
-    for row in db.session.scalars(
-        select(Objection).where(Objection.signature_id == signature_id).order_by(Objection.id.desc())
-    ):
+    rows = (
+        select(Objection, Signature.number)
+        .join(Signature, Signature.id == Objection.signature_id)
+        .where(Objection.signature_id == signature_id)
+        .order_by(Objection.id.desc())
+    )
+    for row, number in db.session.execute(rows):
         is_told = row.effective_at is None or is_past(row.effective_at, now=now, longest=LONGEST_UNDO)
         found.append(
             MyObjection(
-                about=_about(row.correction_id),
+                about=_about(row, number),
                 state=row.state if is_told else "pending",
                 words=row.words,
                 made_at=row.made_at,
@@ -127,15 +136,29 @@ def mine(signature_id: int, *, now: datetime) -> list[MyObjection]:
     return found
 
 
-def queue(*, staff_id: int, today: date, after: tuple[date, int] | None = None) -> ObjectionPage:
-    """What waits for an answer, oldest due first; one query by keyset on (due_on, id)."""
+#: The event of a removal, of an objection to it.
+_REMOVAL = and_(
+    SignatureEvent.signature_id == Objection.signature_id,
+    SignatureEvent.move == Move.REVOKE,
+    Objection.correction_id.is_(None),
+    Objection.decision_id.is_(None),
+)
+
+
+def queue(
+    *, staff_id: int, today: date, after: tuple[date, int] | None = None, regions: frozenset[str] | None = None
+) -> ObjectionPage:
+    """What waits for an answer, oldest due first; one query by keyset on (due_on, id). regions: codes; None: all."""
     query = (
-        select(Objection, Signature.full_name)
+        select(Objection, Signature.full_name, Signature.number, SignatureEvent.staff_id)
         .join(Signature, Signature.id == Objection.signature_id)
+        .outerjoin(SignatureEvent, _REMOVAL)
         .where(Objection.state == "pending")
         .order_by(Objection.due_on, Objection.id)
         .limit(PAGE_SIZE + 1)
     )
+    if regions is not None:
+        query = query.where(Signature.region_code.in_(regions))
     if after is not None:
         due, last = after
         query = query.where(or_(Objection.due_on > due, (Objection.due_on == due) & (Objection.id > last)))
@@ -144,26 +167,28 @@ def queue(*, staff_id: int, today: date, after: tuple[date, int] | None = None) 
         ObjectionRow(
             objection_id=one.id,
             full_name=full_name,
-            about=_about(one.correction_id),
+            about=_about(one, number),
             made_at=one.made_at,
             due_on=one.due_on,
             is_late=one.due_on < today,
-            is_yours=one.first_staff_id == staff_id,
+            is_yours=staff_id in {one.first_staff_id, approved_by},
         )
-        for one, full_name in rows[:PAGE_SIZE]
+        for one, full_name, number, approved_by in rows[:PAGE_SIZE]
     ]
     more = len(rows) > PAGE_SIZE
     return ObjectionPage(shown, (shown[-1].due_on, shown[-1].objection_id) if more else None)
 
 
-_FIRST, _SECOND = aliased(StaffAccount), aliased(StaffAccount)
+_FIRST, _SECOND, _APPROVER = aliased(StaffAccount), aliased(StaffAccount), aliased(StaffAccount)
 _VIEW = (
-    select(Objection, Signature, Decision, Correction, _FIRST.name, _SECOND.name)
+    select(Objection, Signature, Decision, Correction, _FIRST.name, _SECOND.name, SignatureEvent, _APPROVER.name)
     .join(Signature, Signature.id == Objection.signature_id)
     .outerjoin(Decision, Decision.id == Objection.decision_id)
     .outerjoin(Correction, Correction.id == Objection.correction_id)
     .outerjoin(_FIRST, _FIRST.id == Objection.first_staff_id)
     .outerjoin(_SECOND, _SECOND.id == Objection.staff_id)
+    .outerjoin(SignatureEvent, _REMOVAL)
+    .outerjoin(_APPROVER, _APPROVER.id == SignatureEvent.staff_id)
 )
 
 
@@ -189,23 +214,27 @@ def _views(condition: object) -> list[ObjectionView]:
     for row in db.session.execute(_VIEW.where(condition).order_by(Objection.id)):  # type: ignore[arg-type]
         one, signature, first_name, second_name = row[0], row[1], row[4], row[5]
         decided: Decision | Correction | None = row[2] if one.correction_id is None else row[3]
+        removal: SignatureEvent | None = row[6]
         views.append(
             ObjectionView(
                 objection_id=one.id,
                 version=one.version,
                 signature_id=signature.id,
                 full_name=signature.full_name,
+                region_code=signature.region_code,
                 language=signature.language,
-                about=_about(one.correction_id),
+                about=_about(one, signature.number),
                 state=one.state,
                 words=one.words,
                 made_at=one.made_at,
                 due_on=one.due_on,
-                reason=None if decided is None else decided.reason,
+                reason=removal.reason if removal is not None else None if decided is None else decided.reason,
                 note=None if decided is None else decided.note,
-                decided_at=None if decided is None else decided.decided_at,
+                decided_at=removal.at if removal is not None else None if decided is None else decided.decided_at,
                 first_staff_id=one.first_staff_id,
                 first_name=first_name,
+                approved_by=None if removal is None else removal.staff_id,
+                approver=row[7],
                 answer=one.answer,
                 answered_at=one.decided_at,
                 answered_by=second_name,
@@ -231,5 +260,8 @@ def find_undo_offer(objection_id: int, *, staff_id: int, now: datetime) -> UndoO
     return None if row is None else UndoOffer(*row)
 
 
-def _about(correction_id: int | None) -> str:
-    return "application" if correction_id is None else "correction"
+def _about(objection: Objection, number: int | None) -> str:
+    if objection.correction_id is not None:
+        return "correction"
+    # Who was declined has no number.
+    return "application" if number is None else "removal"

@@ -10,10 +10,12 @@ from typing import Any
 from sqlalchemy import Select, func, select
 
 from charter.domain.languages import LANGUAGES, Texts
-from charter.models.affiliation import Affiliation, Region
+from charter.domain.validity import is_valid_on
+from charter.models.affiliation import Affiliation, Region, faces
 from charter.models.base import db
 from charter.models.edition import Edition, EditionText
 from charter.models.registry import AffiliationCount, RegionCount
+from charter.queries.editions import counts as edition_counts
 from charter.queries.registry import KINDS, Totals
 from charter.queries.statistics import signatures_by_day
 
@@ -86,15 +88,21 @@ class EditionFigures:
     is_specimen: bool
     published_on: date
     texts: tuple[EditionTextFile, ...]
+    is_material: bool | None = None
+    follows: str | None = None
+    shown: int = 0
 
 
-def regions() -> tuple[RegionFigures, ...]:
-    """Every region, by its code: two queries."""
+def regions(*, on: date | None = None) -> tuple[RegionFigures, ...]:
+    """Every region, by its code; on: those that are valid on this day or have entries. Two queries."""
     counts: dict[str, list[RegionCount]] = {}
     for count in db.session.scalars(select(RegionCount)):
         counts.setdefault(count.region_code, []).append(count)
-    rows = db.session.execute(select(Region.code, Region.slug, Region.name).order_by(Region.code))
-    return tuple(RegionFigures(row.code, row.slug, row.name, _totals(counts.get(row.code, []))) for row in rows)
+    return tuple(
+        RegionFigures(row.code, row.slug, row.name, _totals(counts.get(row.code, [])))
+        for row in faces(db.session.scalars(select(Region).order_by(Region.code)))
+        if on is None or row.code in counts or is_valid_on(on, valid_from=row.valid_from, valid_to=row.valid_to)
+    )
 
 
 def sum_of(figures: tuple[RegionFigures, ...]) -> Totals:
@@ -109,8 +117,8 @@ def sum_of(figures: tuple[RegionFigures, ...]) -> Totals:
     )
 
 
-def affiliations() -> tuple[AffiliationFigures, ...]:
-    """Every affiliation, by its slug: two queries."""
+def affiliations(*, on: date) -> tuple[AffiliationFigures, ...]:
+    """Every affiliation but those whose time has not come on this day, by its slug: two queries."""
     shown = (
         select(AffiliationCount.affiliation_slug, func.sum(AffiliationCount.listed).label("listed"))
         .group_by(AffiliationCount.affiliation_slug)
@@ -121,7 +129,12 @@ def affiliations() -> tuple[AffiliationFigures, ...]:
         .outerjoin(shown, shown.c.affiliation_slug == Affiliation.slug)
         .order_by(Affiliation.slug)
     )
-    return tuple(_affiliation(row, int(listed or 0)) for row, listed in db.session.execute(query))
+    return tuple(
+        _affiliation(face, int(listed or 0))
+        for row, listed in db.session.execute(query)
+        for face in faces([row])
+        if listed or face.valid_from is None or face.valid_from <= on
+    )
 
 
 def places_of(slug: str) -> list[AffiliationPlace]:
@@ -149,7 +162,8 @@ def weeks() -> tuple[Week, ...]:
 
 
 def editions() -> tuple[EditionFigures, ...]:
-    """Every edition, the newest first, without its texts' bytes: two queries."""
+    """Every edition, the newest first, without its texts' bytes, and how many entries name it: five queries."""
+    shown = edition_counts()
     files: dict[str, list[EditionTextFile]] = {}
     for row in db.session.execute(
         select(
@@ -168,6 +182,9 @@ def editions() -> tuple[EditionFigures, ...]:
             is_specimen=row.is_specimen,
             published_on=row.published_on,
             texts=tuple(sorted(files.get(row.slug, []), key=lambda one: order[one.language])),
+            is_material=row.is_material,
+            follows=row.follows,
+            shown=shown.get(row.slug, 0),
         )
         for row in db.session.scalars(select(Edition).order_by(Edition.published_on.desc(), Edition.slug))
     )

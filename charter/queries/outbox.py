@@ -11,6 +11,7 @@ from charter.domain.mail import MOST_FAILURES, WAY_OUT, hour_of
 from charter.models.base import db
 from charter.models.limits import MailboxTally, MailHour
 from charter.models.outbox import Message
+from charter.models.signature import Signature
 
 PAGE_SIZE = 50
 #: Beyond this a page says "more than".
@@ -54,11 +55,12 @@ class MailFlow:
     rests_since: datetime | None
 
 
-def failed_mail() -> list[FailedMail]:
-    """Mails given up, newest first, at most PAGE_SIZE."""
-    rows = db.session.scalars(
-        select(Message).where(Message.failed_at.is_not(None)).order_by(Message.id.desc()).limit(PAGE_SIZE)
-    )
+def failed_mail(regions: frozenset[str] | None = None) -> list[FailedMail]:
+    """Mails given up, newest first, at most PAGE_SIZE. regions: codes; None: everywhere."""
+    query = select(Message).where(Message.failed_at.is_not(None)).order_by(Message.id.desc()).limit(PAGE_SIZE)
+    if regions is not None:
+        query = query.join(Signature, Signature.id == Message.signature_id).where(Signature.region_code.in_(regions))
+    rows = db.session.scalars(query)
     return [
         FailedMail(
             message_id=row.id,

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import select
 
 from charter.models.base import db
-from charter.models.passkey import StaffPasskey, is_migrated
+from charter.models.passkey import StaffPasskey
 from charter.models.staff import StaffAccount
 
 
@@ -38,11 +38,6 @@ class KnownPasskey:
     staff_id: int
     user_handle: bytes
     public_key: bytes
-
-
-def has_table() -> bool:
-    """Whether the database can keep passkeys yet. Asked each time: a migration can run either way meanwhile."""
-    return is_migrated(db.session.connection())
 
 
 def passkey_lines(staff_id: int) -> list[PasskeyLine]:

@@ -12,7 +12,8 @@ from charter.domain.blocks import Span
 from charter.domain.scale import step_of
 from charter.domain.selection import Place
 from charter.domain.signature import Display
-from charter.models.affiliation import Region
+from charter.domain.validity import is_valid_on
+from charter.models.affiliation import Region, faces
 from charter.models.base import db
 from charter.models.edition import Edition, EditionText
 from charter.models.log import LogBatch
@@ -115,12 +116,17 @@ class EditionFile:
 
 @dataclass(frozen=True)
 class EditionName:
-    """What an edition is called, and since when it is there. is_current: the one that is being signed."""
+    """What an edition is called, and since when it is there. is_current: the one that is being signed.
+
+    follows, is_material: the edition before it, and whether it changed what signatories commit to; None for the first.
+    """
 
     slug: str
     is_specimen: bool
     is_current: bool
     published_on: date
+    follows: str | None = None
+    is_material: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -154,18 +160,29 @@ def find_as_of() -> AsOf | None:
     return None if row is None else AsOf(row[0], row[1])
 
 
-def regions(language: str) -> list[RegionView]:
-    """Every region in the order of the language's alphabet, without figures (for forms)."""
-    rows = db.session.scalars(select(Region)).all()
+def regions(language: str, *, on: date | None = None) -> list[RegionView]:
+    """Every region in the order of the language's alphabet, without figures (for forms).
+
+    on: only those that are valid on this day, as the public sees them; else every one as staff have it now.
+    """
+    rows = list(db.session.scalars(select(Region)))
+    if on is not None:
+        rows = [row for row in faces(rows) if is_valid_on(on, valid_from=row.valid_from, valid_to=row.valid_to)]
     return [_view(row, language) for row in sorted(rows, key=lambda row: row.order[language])]
 
 
-def regions_with_totals(language: str) -> tuple[list[RegionView], dict[str, Totals], Totals]:
-    """Regions with figures, totals by region code, and the totals of all: two queries, whatever the size."""
+def regions_with_totals(language: str, *, on: date) -> tuple[list[RegionView], dict[str, Totals], Totals]:
+    """Regions with figures, totals by region code, and the totals of all: two queries, whatever the size.
+
+    Those that are valid on this day, and those that have ended and have entries: they stay where they were signed.
+    """
     counts: dict[str, list[RegionCount]] = {}
     for count in db.session.scalars(select(RegionCount)):
         counts.setdefault(count.region_code, []).append(count)
-    rows = sorted(db.session.scalars(select(Region)), key=lambda row: row.order[language])
+    rows = sorted(faces(db.session.scalars(select(Region))), key=lambda row: row.order[language])
+    rows = [
+        row for row in rows if row.code in counts or is_valid_on(on, valid_from=row.valid_from, valid_to=row.valid_to)
+    ]
     by_region = {row.code: _add(counts.get(row.code, [])) for row in rows}
     most = max((totals.shown for totals in by_region.values()), default=0)
     views = [_view(row, language, by_region[row.code], most) for row in rows]
@@ -222,7 +239,8 @@ def find_entry(entry: str, language: str) -> EntryPage | None:
     if row is None:
         return None
     is_indexable = bool(row[0].is_indexable) and row[0].ended_on is None and row[0].display != Display.UNLISTED
-    return EntryPage(_line(row[0], _view(row[1], language)), is_indexable)
+    shown = next(iter(faces([row[1]])), row[1])
+    return EntryPage(_line(row[0], _view(shown, language)), is_indexable)
 
 
 def indexable(numbers: Span) -> list[str]:
@@ -268,8 +286,13 @@ def find_edition(slug: str | None, language: str) -> EditionView | None:
 
 def editions() -> list[EditionName]:
     """Every edition that was ever published, newest first."""
-    rows = db.session.scalars(select(Edition).order_by(Edition.published_on.desc(), Edition.slug.desc()))
-    return [EditionName(row.slug, row.is_specimen, row.is_current, row.published_on) for row in rows]
+    rows = db.session.scalars(
+        select(Edition).order_by(Edition.is_current.desc(), Edition.published_on.desc(), Edition.slug.desc())
+    )
+    return [
+        EditionName(row.slug, row.is_specimen, row.is_current, row.published_on, row.follows, row.is_material)
+        for row in rows
+    ]
 
 
 def _view(row: Region, language: str, totals: Totals | None = None, most: int = 0) -> RegionView:

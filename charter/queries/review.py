@@ -1,11 +1,11 @@
-"""What the Centre's reviewers see: the queue, one dossier, what was set aside, and mail that failed."""
+"""What the Centre's reviewers see of one application: what was written, its history, decisions, who is at work."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import func, not_, or_, select
+from sqlalchemy import not_, select
 
 from charter.domain.email import display_address
 from charter.domain.moments import LONGEST_UNDO
@@ -13,48 +13,11 @@ from charter.domain.signature import PENDING, STANDING, State
 from charter.models.affiliation import Affiliation, Region
 from charter.models.base import db
 from charter.models.decision import Decision
+from charter.models.desk import Claim
 from charter.models.moments import has_come
 from charter.models.signature import Clarification, Signature, SignatureConsent, SignatureEvent
 from charter.models.staff import StaffAccount
 from charter.queries.names import affiliation_name, shown_name
-
-PAGE_SIZE = 50
-
-
-@dataclass(frozen=True)
-class QueueRow:
-    """One application that waits. is_late: the day an answer is due has passed. was_answered: a question came back."""
-
-    signature_id: int
-    full_name: str
-    kind: str
-    region: str
-    affiliation_name: str | None
-    confirmed_at: datetime
-    due_on: date
-    is_late: bool
-    state: str
-    was_answered: bool
-    mail_domain: str
-
-
-@dataclass(frozen=True)
-class QueuePage:
-    """Rows oldest due first. next_after: (due_on, id) to go on from, None at the end."""
-
-    rows: list[QueueRow]
-    next_after: tuple[date, int] | None
-
-
-@dataclass(frozen=True)
-class HeldRow:
-    """A signature set aside before confirmation."""
-
-    signature_id: int
-    full_name: str
-    kind: str
-    region: str
-    submitted_at: datetime
 
 
 @dataclass(frozen=True)
@@ -87,11 +50,21 @@ class DossierDecision:
 
 @dataclass(frozen=True)
 class OtherSignature:
-    """Another signature from the same mailbox; a hint, never a verdict."""
+    """Another signature from the same mailbox; a hint, never a verdict. full_name: "" outside the reader's regions."""
 
     signature_id: int
     full_name: str
     state: str
+    region: str
+
+
+@dataclass(frozen=True)
+class ClaimView:
+    """Who is at work on an application, and until when that is shown."""
+
+    staff_id: int
+    staff_name: str
+    until: datetime
 
 
 @dataclass(frozen=True)
@@ -136,84 +109,11 @@ class Dossier:
         return self.state in PENDING
 
 
-def queue(language: str, *, today: date, after: tuple[date, int] | None = None, state: str | None = None) -> QueuePage:
-    """Applications that wait for the Centre, oldest due first; one query by keyset on (due_on, id).
+def find_dossier(signature_id: int, language: str, *, regions: frozenset[str] | None = None) -> Dossier | None:
+    """One application with its history, decisions and neighbours in the same mailbox: five queries.
 
-    state: `confirmed` (to decide; the default) or `clarification` (the signatory has to answer).
+    regions: of whose people the reader may see the names; None: all.
     """
-    wanted = State.CLARIFICATION if state == State.CLARIFICATION else State.CONFIRMED
-    answered = (
-        select(Clarification.id)
-        .where(Clarification.signature_id == Signature.id, Clarification.answered_at.is_not(None))
-        .exists()
-    )
-    query = (
-        select(Signature, Region, Affiliation, answered.label("was_answered"))
-        .join(Region, Region.code == Signature.region_code)
-        .outerjoin(Affiliation, Affiliation.id == Signature.affiliation_id)
-        .where(Signature.state == wanted, Signature.state.in_([state.value for state in PENDING]))
-        .order_by(Signature.due_on, Signature.id)
-        .limit(PAGE_SIZE + 1)
-    )
-    if after is not None:
-        due, last = after
-        query = query.where(or_(Signature.due_on > due, (Signature.due_on == due) & (Signature.id > last)))
-    rows = db.session.execute(query).all()
-    shown = [
-        QueueRow(
-            signature_id=signature.id,
-            full_name=signature.full_name,
-            kind=signature.kind,
-            region=region.short[language],
-            affiliation_name=affiliation_name(signature, affiliation, language),
-            confirmed_at=signature.confirmed_at,
-            due_on=signature.due_on,
-            is_late=signature.due_on < today,
-            state=signature.state,
-            was_answered=was_answered,
-            mail_domain=signature.email.rpartition("@")[2],
-        )
-        for signature, region, affiliation, was_answered in rows[:PAGE_SIZE]
-        if signature.confirmed_at is not None and signature.due_on is not None
-    ]
-    more = len(rows) > PAGE_SIZE
-    return QueuePage(shown, (shown[-1].due_on, shown[-1].signature_id) if more else None)
-
-
-MOST_COUNTED = 1000
-
-
-def count_waiting(state: str) -> int:
-    """How many wait in this state, counted up to MOST_COUNTED + 1 rows of a partial index."""
-    limited = select(Signature.id).where(Signature.state == state).limit(MOST_COUNTED + 1).subquery()
-    return db.session.scalar(select(func.count()).select_from(limited)) or 0
-
-
-def next_in_queue(*, skip: int | None = None) -> int | None:
-    """The id of the application that is due first, other than `skip`."""
-    query = select(Signature.id).where(Signature.state == State.CONFIRMED).order_by(Signature.due_on, Signature.id)
-    if skip is not None:
-        query = query.where(Signature.id != skip)
-    return db.session.scalars(query.limit(1)).first()
-
-
-def held(language: str) -> list[HeldRow]:
-    """Signatures set aside, oldest first, at most PAGE_SIZE."""
-    rows = db.session.execute(
-        select(Signature, Region)
-        .join(Region, Region.code == Signature.region_code)
-        .where(Signature.held, Signature.state == State.SUBMITTED)
-        .order_by(Signature.id)
-        .limit(PAGE_SIZE)
-    )
-    return [
-        HeldRow(signature.id, signature.full_name, signature.kind, region.short[language], signature.submitted_at)
-        for signature, region in rows
-    ]
-
-
-def find_dossier(signature_id: int, language: str) -> Dossier | None:
-    """One application with its history, decisions and neighbours in the same mailbox: five queries."""
     row = db.session.execute(
         select(Signature, Region, Affiliation)
         .join(Region, Region.code == Signature.region_code)
@@ -249,7 +149,7 @@ def find_dossier(signature_id: int, language: str) -> Dossier | None:
         consents=_consents(signature_id),
         events=_events(signature_id),
         decisions=_decisions(signature_id),
-        same_mailbox=_same_mailbox(signature),
+        same_mailbox=_same_mailbox(signature, language, regions),
     )
 
 
@@ -296,12 +196,13 @@ def _decisions(signature_id: int) -> list[DossierDecision]:
     ]
 
 
-def _same_mailbox(signature: Signature) -> list[OtherSignature]:
+def _same_mailbox(signature: Signature, language: str, regions: frozenset[str] | None) -> list[OtherSignature]:
     if not signature.mailbox:
         # Of all who are forgotten.
         return []
-    rows = db.session.scalars(
-        select(Signature)
+    rows = db.session.execute(
+        select(Signature.id, Signature.full_name, Signature.state, Signature.region_code, Region.short)
+        .join(Region, Region.code == Signature.region_code)
         .where(
             Signature.mailbox == signature.mailbox,
             Signature.id != signature.id,
@@ -310,7 +211,25 @@ def _same_mailbox(signature: Signature) -> list[OtherSignature]:
         .order_by(Signature.id)
         .limit(10)
     )
-    return [OtherSignature(other.id, other.full_name, other.state) for other in rows]
+    return [
+        OtherSignature(
+            row.id,
+            row.full_name if regions is None or row.region_code in regions else "",
+            row.state,
+            row.short[language],
+        )
+        for row in rows
+    ]
+
+
+def find_claim(signature_id: int, *, now: datetime) -> ClaimView | None:
+    """Who is at work on it just now."""
+    row = db.session.execute(
+        select(Claim.staff_id, StaffAccount.name, Claim.until)
+        .join(StaffAccount, StaffAccount.id == Claim.staff_id)
+        .where(Claim.signature_id == signature_id, Claim.until > now)
+    ).first()
+    return None if row is None else ClaimView(row.staff_id, row.name, row.until)
 
 
 @dataclass(frozen=True)

@@ -73,9 +73,11 @@ def letters_of(signature_id: int) -> list[LetterRow]:
     return [_letter(*row) for row in db.session.execute(query)]
 
 
-def letters(*, before: int | None = None) -> tuple[list[LetterRow], int | None]:
-    """The newest first, by keyset on the id; and where to go on, None at the end."""
+def letters(*, before: int | None = None, regions: frozenset[str] | None = None) -> tuple[list[LetterRow], int | None]:
+    """The newest first, by keyset on the id; and where to go on, None at the end. regions: codes; None: everywhere."""
     query = _LETTERS.order_by(WrittenRequest.id.desc()).limit(PAGE_SIZE + 1)
+    if regions is not None:
+        query = query.where(Signature.region_code.in_(regions))
     if before is not None:
         query = query.where(WrittenRequest.id < before)
     found = [_letter(*row) for row in db.session.execute(query)]

@@ -11,7 +11,8 @@ from charter.domain import token as tokens
 from charter.domain.email import display_address
 from charter.domain.moments import LONGEST_UNDO
 from charter.domain.signature import Move, State, may
-from charter.models.affiliation import Affiliation, Region
+from charter.domain.validity import is_valid_on
+from charter.models.affiliation import Affiliation, Region, faces
 from charter.models.base import db
 from charter.models.decision import Decision
 from charter.models.moments import has_come
@@ -121,16 +122,15 @@ class MySignature:
     _browser_digest: bytes = b""
 
 
-def affiliation_choices(language: str) -> list[AffiliationChoice]:
-    """Everything that can be chosen, by name: one query."""
-    rows = db.session.execute(
-        select(Affiliation.slug, Affiliation.type, Affiliation.name, Affiliation.abbr).where(Affiliation.is_selectable)
-    )
+def affiliation_choices(language: str, *, on: date) -> list[AffiliationChoice]:
+    """Everything that can be chosen on this day, by name: one query."""
+    rows = faces(db.session.scalars(select(Affiliation)))
     choices = [
         AffiliationChoice(
             row.slug, row.type, row.name[language], tuple({*row.name.values(), *(row.abbr or {}).values()})
         )
         for row in rows
+        if row.is_selectable and is_valid_on(on, valid_from=row.valid_from, valid_to=row.valid_to)
     ]
     return sorted(choices, key=lambda choice: choice.name.strip('«»“”"').casefold())
 
@@ -200,7 +200,7 @@ def find_mine(personal_token: str, *, language: str, now: datetime) -> MySignatu
     is_declined = signature.state == State.DECLINED
     declined = decision if decision is not None and decision.action == "decline" and is_declined else None
     # A restore knows that it was declined, and what the log says why, but no longer the decision itself.
-    told = next((event.reason for event in reversed(events) if event.move == Move.DECLINE and is_declined), None)
+    told = next((event.reason for event in reversed(events) if event.move == _TELLING.get(signature.state)), None)
     return MySignature(
         signature_id=signature.id,
         entry=signature.entry,
@@ -228,6 +228,10 @@ def find_mine(personal_token: str, *, language: str, now: datetime) -> MySignatu
         history=[HistoryLine(event.at, event.move, event.actor, event.reason) for event in events],
         _browser_digest=signature.browser_digest,
     )
+
+
+#: Of an end that the Centre made: the move that says why.
+_TELLING: dict[str, Move] = {State.DECLINED: Move.DECLINE, State.REVOKED: Move.REVOKE}
 
 
 def _last_decision(signature_id: int, *, now: datetime) -> Decision | None:

@@ -9,12 +9,14 @@ from sqlalchemy import select
 
 from charter.domain.duties import Right, Role, may
 from charter.domain.moments import has_come
+from charter.models import administrators
 from charter.models.base import db
 from charter.models.moments import is_recent
-from charter.models.staff import RateLimit, StaffAccount, StaffSession
+from charter.models.staff import RateLimit, StaffAccount, StaffDevice, StaffSession
 
 #: No limit counts for longer than this.
 LONGEST_WINDOW = timedelta(hours=1)
+MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Presence:
     member: StaffMember
     last_seen_at: datetime
     has_kept_recovery_codes: bool
+    verified_at: datetime  # when the second factor was given last
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class Invitation:
 
 @dataclass(frozen=True)
 class StaffLine:
-    """One line of `flask staff list`. has_joined: a password was chosen."""
+    """One line of `flask staff list`. has_joined: a password was chosen. regions: codes; None: all of them."""
 
     id: int
     name: str
@@ -80,6 +83,8 @@ class StaffLine:
     is_active: bool
     has_joined: bool
     has_second_factor: bool
+    role: str
+    regions: tuple[str, ...] | None
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,7 @@ def find_presence(
 ) -> Presence | None:
     """Who sits at this browser; None if the session ended, stood idle, is too old, or the account is closed."""
     found = db.session.execute(
-        select(StaffAccount, StaffSession.last_seen_at)
+        select(StaffAccount, StaffSession.last_seen_at, StaffSession.began_at, StaffSession.verified_at)
         .join(StaffSession, StaffSession.staff_id == StaffAccount.id)
         .where(
             StaffSession.digest == session_digest,
@@ -116,7 +121,7 @@ def find_presence(
     ).first()
     if found is None:
         return None
-    account, last_seen_at = found
+    account, last_seen_at, began_at, verified_at = found
     member = StaffMember(
         account.id,
         account.name,
@@ -125,7 +130,7 @@ def find_presence(
         account.role,
         None if account.regions is None else frozenset(account.regions),
     )
-    return Presence(member, last_seen_at, account.recovery_kept_at is not None)
+    return Presence(member, last_seen_at, account.recovery_kept_at is not None, verified_at or began_at)
 
 
 def get_account(staff_id: int) -> AccountView:
@@ -160,6 +165,23 @@ def find_staff_line(*, staff_id: int | None = None, email: str | None = None) ->
     return None if account is None else _line(account)
 
 
+def administrator_names(*, but: int | None = None) -> list[str]:
+    """Whom to ask: at most five administrators who can sign in, other than `but`, in order of arrival."""
+    names = select(StaffAccount.name).where(StaffAccount.id.in_(administrators.able()), StaffAccount.id != (but or 0))
+    return list(db.session.scalars(names.order_by(StaffAccount.id).limit(MOST_NAMED)))
+
+
+def knows_device(digest: bytes, *, email: str | None = None, uniquifier: str | None = None) -> bool:
+    """Whether this browser has signed in to the account before. email: in its form for comparison."""
+    wanted = StaffAccount.email == email if uniquifier is None else StaffAccount.fs_uniquifier == uniquifier
+    query = (
+        select(StaffDevice.staff_id)
+        .join(StaffAccount, StaffAccount.id == StaffDevice.staff_id)
+        .where(StaffDevice.digest == digest, StaffAccount.active, wanted)
+    )
+    return db.session.scalar(query) is not None
+
+
 def find_attempts(key: str, *, now: datetime) -> Attempts | None:
     """The counter of a window that is not over."""
     row = db.session.get(RateLimit, key)
@@ -176,4 +198,6 @@ def _line(account: StaffAccount) -> StaffLine:
         is_active=account.active,
         has_joined=account.password is not None,
         has_second_factor=account.has_second_factor,
+        role=account.role,
+        regions=None if account.regions is None else tuple(account.regions),
     )

@@ -211,7 +211,7 @@ class Settings:
         14, "Signatures that were never confirmed are erased after so long.", least=2, most=90
     )
     declined_keep_days: int = _setting(
-        365, "Declined applications are erased after so long; 0: they stay.", least=0, most=3650
+        365, "Declined applications and removed entries are erased after so long; 0: they stay.", least=0, most=3650
     )
     trace_keep_days: int = _setting(
         14, "From where and how a signature came (keyed digests) is deleted after so long.", least=1, most=60
@@ -229,6 +229,13 @@ class Settings:
         365, "Corrections and objections lose their words so long after they were decided.", least=30, most=3650
     )
     staff_idle_minutes: int = _setting(30, "A staff session ends after so long without a request.", least=5, most=480)
+    staff_fresh_minutes: int = _setting(
+        15,
+        "A staff session whose second factor was given longer ago gives it again before exports, the team, editions,"
+        " removing entries and approving.",
+        least=1,
+        most=240,
+    )
     staff_session_hours: int = _setting(12, "A staff session ends after so long in any case.", least=1, most=72)
     outbox_lease_seconds: int = _setting(
         300, "A message taken up by a worker that died is tried again after so long.", least=30, most=86_400

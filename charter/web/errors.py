@@ -12,9 +12,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from charter.domain import errors as domain
-from charter.i18n import LANGUAGES, preferred_language
+from charter.domain.duties import RIGHTS, may
+from charter.i18n import LANGUAGES, current_language, preferred_language
 from charter.i18n import lazy_gettext as _l
-from charter.queries import schema
+from charter.queries import registry, schema, staff
 from charter.web import plain
 from charter.web.api import problems
 
@@ -89,6 +90,22 @@ NOT_STORED = ErrorPage(
     PAGES[503].explanation,
     _l("What you typed is kept on this page. Wait a minute and press the button."),
 )
+#: What a role does not include, or not for this place; and what is not for whoever began it. Shown at the desk.
+NOT_YOUR_DUTY = ErrorPage(
+    _l("Your role does not include this"),
+    _l("Nothing was changed. What somebody may do at the desk follows from their role."),
+    _l("If you need it for your work, ask an administrator: they can do it themselves or give you another role."),
+)
+NOT_YOUR_REGION = ErrorPage(
+    _l("This belongs to another region"),
+    _l("Nothing was changed. You are responsible for some regions only, and this is not one of them."),
+    _l("A colleague who is responsible for it can go on; an administrator can change your regions."),
+)
+NOT_ALONE = ErrorPage(
+    _l("This needs a second person"),
+    _l("Nothing was changed. What you proposed yourself, and what is about your own account, others decide on."),
+    _l("Ask a colleague whose role is sufficient."),
+)
 RETRY_AFTER_SECONDS = 30
 #: Rooms whose forms hold passwords and codes: these are typed anew.
 _SECRET_ROOMS = ("staff_auth",)
@@ -100,6 +117,7 @@ STATUSES: dict[type[domain.CharterError], int] = {
     domain.TooLateError: 422,
     domain.TooOftenError: 429,
     domain.DutyRefusedError: 403,
+    domain.AlreadyProposedError: 422,
     domain.SamePersonError: 403,
     domain.SameReviewerError: 403,
     domain.DecidedMeanwhileError: 422,
@@ -154,7 +172,33 @@ def _http(error: HTTPException) -> Response:
 
 
 def _domain(error: domain.CharterError) -> Response:
+    if isinstance(error, domain.DutyRefusedError | domain.SamePersonError) and g.get("staff_member") is not None:
+        return _refused(error)
     return error_page(STATUSES.get(type(error), 500))
+
+
+def _refused(error: domain.CharterError) -> Response:
+    """At the desk: what one's role is, whose role would do, and whom to ask."""
+    member, right = g.staff_member, g.get("staff_refused")
+    regions, roles = [], []
+    if isinstance(error, domain.SamePersonError):
+        page = NOT_ALONE
+    elif right is None and member.regions is not None:
+        page = NOT_YOUR_REGION
+        regions = [one.name for one in registry.regions(current_language()) if one.code in member.regions]
+    else:
+        page = NOT_YOUR_DUTY
+        roles = [] if right is None else [role.value for role in RIGHTS if may(role, right)]
+    body = render_template(
+        "staff/refused.html",
+        title=page.title,
+        explanation=page.explanation,
+        action=page.action,
+        regions=regions,
+        roles=roles,
+        administrators=staff.administrator_names(but=member.id),
+    )
+    return make_response(body, 403)
 
 
 def _typed() -> list[tuple[str, str]]:

@@ -15,8 +15,9 @@ from werkzeug.routing import RequestRedirect
 from werkzeug.wrappers import Response as BaseResponse
 
 from charter import clock
-from charter.domain.duties import Right
+from charter.domain.duties import FRESH, Right
 from charter.domain.errors import DutyRefusedError
+from charter.domain.moments import is_recent
 from charter.i18n import _
 from charter.operations import staff as operations
 from charter.operations import unit
@@ -35,6 +36,9 @@ SESSION_KEY = "staff_session"
 TOUCH_SECONDS = 60
 
 _GATE = "__charter_gate__"
+_FRESH = "__charter_fresh__"
+#: A form that was opened while the second factor was fresh may be sent so much later.
+GRACE = timedelta(minutes=10)
 #: The gates that are no right: before signing in, and for one's own account.
 OPEN, OWN = "open", "own"
 
@@ -54,19 +58,33 @@ def staff_required(view: Callable[P, Any]) -> Callable[P, Any]:
     return run
 
 
-def duty(right: Right) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
-    """Only for a member of staff whose role includes the right; others get a page that says so (403)."""
+def duty(right: Right, *, fresh: bool = False) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
+    """Only for a member of staff whose role includes the right; others get a page that says so (403).
+
+    fresh: asks for the second factor once more where it was given long ago, as the rights in `duties.FRESH` always do.
+    """
+    is_fresh_only = fresh or right in FRESH
 
     def gated(view: Callable[P, Any]) -> Callable[P, Any]:
         @wraps(view)
         def run(*args: P.args, **kwargs: P.kwargs) -> Any:
-            refusal = _refusal(right)
+            refusal = _refusal(right, fresh=is_fresh_only)
             return view(*args, **kwargs) if refusal is None else refusal
 
         setattr(run, _GATE, right)
+        setattr(run, _FRESH, is_fresh_only)
         return run
 
     return gated
+
+
+#: How the second factor is asked for once more: by the room that knows its pages, which stands behind this gate itself.
+_ask_again: list[Callable[[], BaseResponse]] = []
+
+
+def asks_again(ask: Callable[[], BaseResponse]) -> None:
+    """Makes the function what a request is answered with whose second factor was given too long ago."""
+    _ask_again[:] = [ask]
 
 
 def open_to_all(view: V) -> V:
@@ -95,7 +113,7 @@ def find_presence() -> Presence | None:
 
 def forget_presence() -> None:
     """After signing in or out within this request."""
-    for name in ("staff_presence", "staff_member", "staff_admitted"):
+    for name in ("staff_presence", "staff_member", "staff_admitted", "staff_refused"):
         g.pop(name, None)
 
 
@@ -146,17 +164,31 @@ def _look_up() -> Presence | None:
     )
 
 
-def _refusal(right: Right | None = None) -> BaseResponse | None:
+def is_fresh(presence: Presence, *, grace: timedelta = timedelta(0)) -> bool:
+    """Whether the second factor was given in this session a short while ago; a moment in the future is none."""
+    config: Settings = current_app.config["CHARTER"]
+    within = timedelta(minutes=config.staff_fresh_minutes) + grace
+    return is_recent(presence.verified_at, now=clock.now(), within=within)
+
+
+def _refusal(right: Right | None = None, *, fresh: bool = False) -> BaseResponse | None:
     """None for a member of staff with that right, whose session it notes as seen; else the way to where they may enter.
 
-    Raises DutyRefusedError for a role without it.
+    fresh: the second factor must have been given a short while ago. Raises DutyRefusedError for a role without the
+    right.
     """
     if not g.get("staff_admitted"):
         refusal = _admit()
         if refusal is not None:
             return refusal
     if right is not None and not current_staff().may(right):
+        g.staff_refused = right
         raise DutyRefusedError
+    presence = find_presence()
+    if fresh and presence is not None:
+        is_reading = request.method in {"GET", "HEAD"}
+        if not is_fresh(presence, grace=timedelta(0) if is_reading else GRACE):
+            return _ask_again[0]()
     return None
 
 
@@ -206,7 +238,8 @@ def _guard() -> BaseResponse | None:
         abort(403)
     if gate == OPEN:
         return None
-    return _refusal(gate if isinstance(gate, Right) else None)
+    view = current_app.view_functions[request.endpoint]
+    return _refusal(gate if isinstance(gate, Right) else None, fresh=getattr(view, _FRESH, False))
 
 
 def _forget_act(_error: BaseException | None = None) -> None:

@@ -38,6 +38,10 @@ PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=
 #: Pages may be kept by anyone for a few seconds and shown for a day while we are down.
 KEEP_SECONDS = 5
 MOST_FIELDS = 100
+#: Where a page of two hundred tick boxes is sent.
+MOST_FIELDS_OF = {"staff.bulk": 300}
+#: Endpoint → how much may be sent there, and by whom: all others stay at the common limit.
+_larger: dict[str, tuple[int, Callable[[], bool]]] = {}
 #: Views of public pages without names.
 _indexable: set[Callable[..., Any]] = set()
 
@@ -167,9 +171,18 @@ def _start() -> None:
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
 
 
+def accept_more(endpoint: str, *, most_bytes: int, is_allowed: Callable[[], bool]) -> None:
+    """A larger body for one endpoint. is_allowed: asked before anything of it is read."""
+    _larger[endpoint] = most_bytes, is_allowed
+
+
 def _limit_fields() -> None:
     """A form of ours has a dozen fields; ten thousand are an attack or an accident."""
-    if request.method == "POST" and sum(len(values) for _, values in request.form.lists()) > MOST_FIELDS:
+    larger = _larger.get(request.endpoint or "")
+    if larger is not None and request.method == "POST" and larger[1]():
+        request.max_content_length = larger[0]
+    most = MOST_FIELDS_OF.get(request.endpoint or "", MOST_FIELDS)
+    if request.method == "POST" and sum(len(values) for _, values in request.form.lists()) > most:
         abort(413)
 
 

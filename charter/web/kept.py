@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import date
 from typing import TypeVar
 
 from flask import Flask, current_app, request
 from markupsafe import Markup
 
+from charter import clock
+from charter.domain.calendar import local_date
 from charter.i18n import current_language
 from charter.queries import registry
 from charter.queries.registry import AsOf
@@ -37,6 +40,12 @@ def _recent() -> AsOf | None:
         current_app.extensions[_AS_OF] = (at, found)
     known: AsOf | None = found
     return known
+
+
+def public_day() -> date:
+    """The day in Asia/Almaty at which the public side stands: what begins or ends then does so with a batch."""
+    as_of = find_as_of()
+    return local_date(clock.now() if as_of is None else as_of.at)
 
 
 def forget_as_of() -> None:

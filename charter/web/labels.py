@@ -27,6 +27,25 @@ AFFILIATION_TYPES = {
     "organisation": _l("Organisations"),
     "mission": _l("International missions"),
 }
+AFFILIATION_ONE = {
+    "party": _l("Party"),
+    "organisation": _l("Organisation"),
+    "mission": _l("International mission"),
+}
+#: Whether it can be chosen, of an affiliation and of a region, for staff.
+VALIDITY = {
+    "open": _lp("validity", "can be chosen"),
+    "future": _lp("validity", "still to come"),
+    "ended": _lp("validity", "ended"),
+    "closed": _lp("validity", "not offered"),
+    "merged": _lp("validity", "merged"),
+}
+MERGE_STATES = {
+    "moving": _lp("merger", "under way"),
+    "done": _lp("merger", "done"),
+    "undoing": _lp("merger", "being undone"),
+    "undone": _lp("merger", "undone"),
+}
 STATES = {
     "submitted": _l("Awaiting email confirmation"),
     "confirmed": _l("Under review"),
@@ -65,6 +84,7 @@ MOVES = {
     "recall": _l("Correction taken back"),
     "amend": _l("Correction approved"),
     "keep": _l("Correction declined"),
+    "affirm": _l("Later edition of the Charter affirmed"),
     "renew": _l("Personal link renewed"),
     "readdress": _l("Address for mail changed"),
     "object": _l("Objection made"),
@@ -72,6 +92,7 @@ MOVES = {
     "reject": _l("Objection rejected"),
     "reopen": _l("Application taken up again after an objection"),
     "hand-over": _l("Data handed over"),
+    "enter": _l("Entered by the Centre from a list"),
 }
 #: Why a signature was set aside before its confirmation, for staff.
 HELD_BECAUSE = {
@@ -91,6 +112,19 @@ ACTORS = {
     "service": _l("service, by itself"),
 }
 ACTIONS = {"approve": _l("Approve"), "decline": _l("Decline"), "ask": _l("Ask a question")}
+#: What an account at the Centre is for.
+ROLES = {
+    "reviewer": _l("Reviewer"),
+    "editor": _l("Editor"),
+    "administrator": _l("Administrator"),
+    "auditor": _l("Auditor"),
+}
+ROLE_HINTS = {
+    "reviewer": _l("Decides on applications, corrections and objections, perhaps of some regions only."),
+    "editor": _l("Keeps editions of the Charter, affiliations and regions."),
+    "administrator": _l("May do everything, and keeps the team."),
+    "auditor": _l("Reads everything and changes nothing."),
+}
 CONSENTS = {
     "processing": _l("Consent to the collection and processing of personal data"),
     "publication": _l("Consent to the publication of personal data in the public registry"),
@@ -112,7 +146,19 @@ REASONS = {
     "something-else": _l("We have a question; you will find it below."),
     "name-not-shown": _l("We could not see that this is your name."),
     "affiliation-not-shown": _l("We could not see that you observe for this party, organisation or mission."),
+    "court-order": _l("A court has ordered it."),
+    "on-request": _l("Another reason, which the Centre tells you if you write to it."),
     "another-person": _l("This would make the entry another person’s; whoever it is can sign for themselves."),
+}
+#: Why an entry was removed, in the words of the log, as the public reads it (LOG §1).
+LOG_REASONS = {
+    "duplicate": _l("the same person stood there twice"),
+    "impersonation": _l("somebody else had signed in this name"),
+    "not_consented": _l("the person had not agreed"),
+    "ineligible": _l("the conditions for signing were not met"),
+    "court_order": _l("by order of a court"),
+    "abuse": _l("not signed in good faith"),
+    "other": _l("another reason"),
 }
 #: Why somebody withdrew, as they choose it; nobody but the Centre's figures is told.
 WITHDRAWAL_REASONS = {
@@ -139,10 +185,30 @@ OBJECTIONS = {
     "rejected": _l("Rejected"),
     "cancelled": _l("No longer of use"),
 }
-OBJECTED_TO = {"application": _l("The application was declined"), "correction": _l("The correction was declined")}
+OBJECTED_TO = {
+    "application": _l("The application was declined"),
+    "correction": _l("The correction was declined"),
+    "removal": _l("The entry was removed from the registry"),
+}
+#: What one person may not do alone, and how such a proposal stands.
+SECONDS = {
+    "revoke": _l("Remove an entry from the registry"),
+    "edition": _l("Publish an edition of the Charter"),
+    "invalidation": _l("Invalidate many signatures"),
+    "export": _l("Export personal data"),
+    "role": _l("Change what a colleague may do"),
+}
+PROPOSAL_STATES = {
+    "open": _lp("proposal", "Waits"),
+    "approved": _lp("proposal", "Approved"),
+    "rejected": _lp("proposal", "Rejected"),
+    "cancelled": _lp("proposal", "Taken back"),
+    "expired": _lp("proposal", "Lapsed"),
+}
 MAIL_KINDS = {
     "signing": _l("Answer to a new signature"),
     "confirm-signature": _l("Request to confirm"),
+    "imported": _l("Request to confirm what a list says"),
     "already-signed": _l("Already signed"),
     "confirmed": _l("Application received"),
     "clarification": _l("Question"),
@@ -161,7 +227,15 @@ MAIL_KINDS = {
     "objection-received": _l("Objection received"),
     "objection-upheld": _l("Objection upheld"),
     "objection-rejected": _l("Objection rejected"),
+    "affirm": _l("Request to affirm a new edition"),
     "erased": _l("Personal data erased"),
+    "revoked": _l("Removed from the registry"),
+    "taken-up-again": _l("Application taken up again"),
+    "staff-proposal": _l("Something waits for a second person"),
+    "staff-weekly": _l("The week’s figures"),
+    "staff-invite": _l("Invitation to the desk"),
+    "staff-new-device": _l("Signed in with a new browser"),
+    "staff-changed": _l("Account changed"),
 }
 
 
@@ -176,12 +250,18 @@ def jinja_globals() -> dict[str, Any]:
         "kind_short": words(KINDS_SHORT),
         "display_name": words(DISPLAYS),
         "affiliation_types": words(AFFILIATION_TYPES),
+        "affiliation_one": words(AFFILIATION_ONE),
+        "validity_words": words(VALIDITY),
+        "merge_states": words(MERGE_STATES),
         "state_name": words(STATES),
         "correction_state_name": words(CORRECTION_STATES),
         "move_name": words(MOVES),
         "actor_name": words(ACTORS),
         "held_words": words(HELD_BECAUSE),
         "action_name": words(ACTIONS),
+        "role_name": words(ROLES),
+        "role_hint": words(ROLE_HINTS),
+        "role_hints": lambda: ROLE_HINTS,
         "consent_name": words(CONSENTS),
         "reason_words": words(REASONS),
         "mail_kind_name": words(MAIL_KINDS),
@@ -189,4 +269,7 @@ def jinja_globals() -> dict[str, Any]:
         "letter_name": words(LETTERS),
         "objection_state": words(OBJECTIONS),
         "objected_to": words(OBJECTED_TO),
+        "second_words": words(SECONDS),
+        "log_reason": words(LOG_REASONS),
+        "proposal_state": words(PROPOSAL_STATES),
     }

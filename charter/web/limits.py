@@ -2,11 +2,12 @@
 
 What is limited, and why so:
 
-- Passwords: by network, and by account *from one network*. Not by account alone: whoever knows an address could then
-  keep its owner out from anywhere. Many networks guessing one password together are stopped by the second factor.
-- Codes of the second factor: by account from one network, and also by account alone, more generously. Only somebody
-  who already gave the right password comes that far; six digits need the wall, and the owner of a password that
-  strangers know is better off waiting.
+- Passwords: by account *from one network*, by network, and, more generously, by account from everywhere. The last is
+  what many networks together run into; by itself it would let whoever knows an address keep its owner out.
+- Codes of the second factor: the same three. Only somebody who already gave the right password comes that far.
+- A browser in which the owner has signed in before brings a long-lived cookie, of which the database keeps a digest.
+  It is counted by itself, in all three: whatever strangers do, from wherever, does not shut it. Nobody else can have
+  that cookie, and with it one has no more tries than one network.
 - Passkeys: by network. An answer cannot be guessed; what is limited is the work of checking it. In place of a code of
   the app it counts as a code.
 - First account and invitations: by network.
@@ -23,10 +24,11 @@ import hashlib
 import hmac
 import ipaddress
 import math
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from flask import Flask, Response, current_app, request, session
+from flask import Flask, Response, current_app, g, request, session
 from flask_limiter import Limiter
 from limits.storage import Storage
 
@@ -34,10 +36,12 @@ from charter import clock
 from charter.domain.email import EmailError, clean_email
 from charter.operations import staff as operations
 from charter.queries import staff as queries
+from charter.web import headers
 
 V = TypeVar("V", bound=Callable[..., Any])
 
 PASSWORD_BY_ACCOUNT = "8 per 15 minutes"  # noqa: S105 - a limit
+PASSWORD_BY_STRANGERS = "60 per hour"  # noqa: S105 - below _COUNTED_AT_MOST
 PASSWORD_BY_NETWORK = "40 per 15 minutes"  # noqa: S105
 CODE_BY_ACCOUNT_AND_NETWORK = "8 per 15 minutes"
 CODE_BY_ACCOUNT = "30 per hour"
@@ -102,14 +106,50 @@ def by_network() -> str:
     return _digest("network", _network())
 
 
+def by_network_of_strangers() -> str:
+    """The network, unless the browser is known to the account."""
+    return _known_browser() or by_network()
+
+
 def by_account_and_network() -> str:
-    """The account that is being tried, from this network."""
-    return _digest("account and network", _account(), _network())
+    """The account that is being tried, from this network; or from a browser that it knows."""
+    return _known_browser() or _digest("account and network", _account(), _network())
 
 
 def by_account() -> str:
-    """The account that is being tried, from wherever."""
-    return _digest("account", _account())
+    """The account that is being tried, by strangers from wherever; or from a browser that it knows."""
+    return _known_browser() or _digest("account", _account())
+
+
+#: The long-lived cookie of a browser that has signed in.
+DEVICE_COOKIE = "staff_device"
+_DEVICE_TOKEN = re.compile(r"[\w-]{43}", re.ASCII)
+
+
+def device_token() -> str | None:
+    """What the browser brings from an earlier time, if it has the shape of it."""
+    token = headers.get_cookie(DEVICE_COOKIE) or ""
+    return token if _DEVICE_TOKEN.fullmatch(token) else None
+
+
+def device_digest(token: str) -> bytes:
+    """What the database keeps of it."""
+    return hashlib.sha256(b"staff device\0" + token.encode()).digest()
+
+
+def _known_browser() -> str | None:
+    """The key of a browser that has signed in to the account before; None for a stranger's."""
+    token = device_token()
+    if token is None:
+        return None
+    account = _account()
+    if (account, token) != g.get("staff_browser_asked"):
+        digest = device_digest(token)
+        is_uniquifier = _session_account() is not None
+        named = {"uniquifier": account} if is_uniquifier else {"email": account}
+        g.staff_browser_asked = (account, token)
+        g.staff_browser_known = queries.knows_device(digest, **named)
+    return _digest("known browser", account, token) if g.staff_browser_known else None
 
 
 def _network() -> str:
@@ -126,14 +166,19 @@ def _network() -> str:
 
 def _account() -> str:
     """Who got through the first step or is signed in, else the address that was typed; the account need not exist."""
-    known = session.get("tf_user_id") or session.get("_user_id")
-    if known and request.endpoint != "staff_auth.login":
-        return str(known)
+    known = _session_account()
+    if known is not None:
+        return known
     typed = request.form.get("email", "")
     try:
         return clean_email(typed).folded
     except EmailError:
         return typed.strip().casefold()[:320]
+
+
+def _session_account() -> str | None:
+    known = session.get("tf_user_id") or session.get("_user_id")
+    return str(known) if known and request.endpoint != "staff_auth.login" else None
 
 
 def _digest(*parts: str) -> str:
@@ -158,13 +203,18 @@ def _several(scope: str, *limits: tuple[str, Callable[[], str]]) -> Callable[[V]
 
 
 #: For views that check a password.
-of_passwords = _several("password", (PASSWORD_BY_ACCOUNT, by_account_and_network), (PASSWORD_BY_NETWORK, by_network))
+of_passwords = _several(
+    "password",
+    (PASSWORD_BY_STRANGERS, by_account),
+    (PASSWORD_BY_NETWORK, by_network_of_strangers),
+    (PASSWORD_BY_ACCOUNT, by_account_and_network),
+)
 #: For views that check a code of the second factor, of either sort.
 of_codes = _several(
     "code",
-    (CODE_BY_ACCOUNT_AND_NETWORK, by_account_and_network),
     (CODE_BY_ACCOUNT, by_account),
-    (CODE_BY_NETWORK, by_network),
+    (CODE_BY_NETWORK, by_network_of_strangers),
+    (CODE_BY_ACCOUNT_AND_NETWORK, by_account_and_network),
 )
 #: For views that check what a passkey answered, where nobody said before who they are.
 of_passkeys = _several("passkey", (PASSKEY_BY_NETWORK, by_network))

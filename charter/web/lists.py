@@ -11,10 +11,11 @@ from functools import cached_property
 from charter.domain.alphabet import sort_key
 from charter.i18n import current_language
 from charter.queries import affiliations as affiliation_queries
+from charter.queries import editions as edition_queries
 from charter.queries import registry, standing
 from charter.queries.affiliations import AffiliationShort
 from charter.queries.registry import EditionName, RegionView, Totals
-from charter.web.kept import as_published
+from charter.web.kept import as_published, public_day
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,11 @@ def _log_state() -> LogState | None:
 def regions() -> Regions:
     """In the page's language."""
     language = current_language()
-    return as_published("regions with figures", language, make=lambda: Regions(*registry.regions_with_totals(language)))
+
+    def make() -> Regions:
+        return Regions(*registry.regions_with_totals(language, on=public_day()))
+
+    return as_published("regions with figures", language, make=make)
 
 
 def affiliations() -> Mapping[str, AffiliationShort]:
@@ -66,10 +71,15 @@ def affiliations() -> Mapping[str, AffiliationShort]:
     language = current_language()
 
     def make() -> Mapping[str, AffiliationShort]:
-        found = affiliation_queries.affiliations(language)
+        found = affiliation_queries.affiliations(language, on=public_day())
         return {one.slug: one for one in sorted(found, key=lambda one: sort_key(one.name))}
 
     return as_published("affiliations with figures", language, make=make)
+
+
+def edition_counts() -> Mapping[str, int]:
+    """slug → how many entries name this edition now."""
+    return as_published("entries by edition", make=edition_queries.counts)
 
 
 def editions() -> Mapping[str, EditionName]:

@@ -10,11 +10,12 @@ from flask import Blueprint, Flask, Response, abort, g, redirect, render_templat
 from werkzeug.wrappers import Response as BaseResponse
 
 from charter import shipped
-from charter.domain.edition import EditionText, parse_edition
+from charter.domain.edition import EditionText, parse_edition, words_of
+from charter.domain.wording import differences
 from charter.i18n import LANGUAGES, current_language, preferred_language
-from charter.queries import registry
+from charter.queries import editions, registry
 from charter.queries.registry import EditionFile, EditionView
-from charter.web import languages, lists
+from charter.web import centre, languages, lists
 from charter.web.headers import public_page
 from charter.web.kept import as_published
 
@@ -132,6 +133,8 @@ def home() -> str:
         log_state=lists.log_state(),
         as_of=g.as_of,
         preamble=edition.preamble[0],
+        is_open=centre.published().is_open,
+        signing_words=centre.signing().words(current_language()),
         charter_title=edition.title,
     )
 
@@ -140,15 +143,40 @@ def home() -> str:
 @public_page()
 def charter() -> str:
     """The current text, for reading and for printing."""
-    return render_template("public/charter.html", edition=get_edition(), editions=lists.editions().values())
+    return _page(get_edition())
 
 
 @blueprint.get("/<lang:lang>/charter/<slug:edition>/")
 @public_page()
 def edition(edition: str) -> str:
     """Any edition at its permanent address: what those signed whose entries name it."""
-    page = get_edition(edition)
-    return render_template("public/charter.html", edition=page, editions=lists.editions().values())
+    return _page(get_edition(edition))
+
+
+def _page(page: EditionPage) -> str:
+    return render_template(
+        "public/charter.html",
+        edition=page,
+        editions=lists.editions().values(),
+        counts=lists.edition_counts(),
+        is_open=centre.published().is_open,
+        follows=lists.editions()[page.slug].follows if page.slug in lists.editions() else None,
+    )
+
+
+@blueprint.get("/<lang:lang>/charter/<slug:edition>/changes/")
+@public_page()
+def edition_changes(edition: str) -> str:
+    """What an edition changed, word by word, against the one it follows; the first one says that it is the first."""
+    if edition not in lists.editions():
+        abort(404)
+    found = editions.find_following(edition, current_language())
+    return render_template(
+        "public/edition_changes.html",
+        slug=edition,
+        following=found,
+        passages=[] if found is None else differences(words_of(found.before), words_of(found.after)),
+    )
 
 
 @blueprint.get("/charter/<slug:edition>/<lang:lang>.txt")

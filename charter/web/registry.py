@@ -14,12 +14,12 @@ from charter.domain.scale import ranges_of
 from charter.domain.selection import Selection
 from charter.i18n import current_language
 from charter.queries import affiliations as affiliation_queries
-from charter.queries import registry, search
+from charter.queries import log, registry, search
 from charter.queries.affiliations import AffiliationShort
 from charter.queries.similar import similar
 from charter.web import figures, lists, rows, takeaway
 from charter.web.headers import public_page
-from charter.web.kept import as_published
+from charter.web.kept import as_published, public_day
 from charter.web.listing import by_type, chosen, kind_choices, list_page
 from charter.web.selecting import address_of, is_cut, read_selection, without
 
@@ -113,7 +113,7 @@ def affiliations() -> str:
 @public_page(names=True)
 def affiliation(slug: str) -> str | Response:
     """One affiliation: its names, where its observers are, and who they are."""
-    view = affiliation_queries.find_affiliation(slug, current_language())
+    view = affiliation_queries.find_affiliation(slug, current_language(), on=public_day())
     if view is None:
         abort(404)
     regions = lists.regions()
@@ -155,6 +155,7 @@ def entry(entry: str) -> Response:
         log_state=lists.log_state(),
         as_of=g.as_of,
         is_indexable=found.is_indexable,
+        removed_because=log.find_removal_reason(entry) if line.ended_by == "centre" else None,
     )
     response = make_response(page)
     if not found.is_indexable:

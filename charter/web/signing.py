@@ -13,22 +13,27 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.wrappers import Response as BaseResponse
 
 from charter import clock, meters, shipped
+from charter.centre import Known
 from charter.domain import consent as consents
+from charter.domain.centre import Signing
 from charter.domain.consent import CONSENT_KINDS, Operator
 from charter.domain.errors import FieldRefusedError
 from charter.i18n import LANGUAGES, _, current_language
 from charter.operations import signing
 from charter.operations.proving import Outcome, Proof, Result
 from charter.operations.signing import GivenConsent, NewSignature
-from charter.queries import registry
+from charter.queries import importing, registry
 from charter.queries import signing as queries
+from charter.queries.corrections import EntryDetails
 from charter.queries.registry import RegionView
+from charter.queries.signing import MySignature
 from charter.settings import Settings
-from charter.web import errors, origin, proof_of_work
+from charter.web import centre, errors, lists, origin, proof_of_work
 from charter.web.forms.signing import CodeForm, DetailsForm, SignForm
 from charter.web.headers import forget_cookie, get_cookie, set_cookie
-from charter.web.kept import as_published, last_known
-from charter.web.public import get_edition
+from charter.web.kept import as_published, last_known, public_day
+from charter.web.outlook import outlook
+from charter.web.public import EditionPage, get_edition
 
 blueprint = Blueprint("signing", __name__)
 
@@ -57,23 +62,30 @@ def is_switch() -> bool:
     return request.form.get("switch") in LANGUAGES
 
 
-def offer_choices(form: DetailsForm) -> None:
-    """The lists to choose from, in the page's language."""
+def offer_choices(form: DetailsForm, *, stands: MySignature | EntryDetails | None = None) -> None:
+    """The lists to choose from, in the page's language. stands: what is corrected, and may stay."""
     language = current_language()
-    regions = as_published("regions", language, make=lambda: tuple(registry.regions(language)))
-    affiliations = as_published("affiliations", language, make=lambda: tuple(queries.affiliation_choices(language)))
+
+    def every_region() -> Sequence[RegionView]:
+        return tuple(registry.regions(language, on=public_day()))
+
+    def every_affiliation() -> Sequence[queries.AffiliationChoice]:
+        return tuple(queries.affiliation_choices(language, on=public_day()))
+
+    regions = as_published("regions", language, make=every_region)
+    affiliations = as_published("affiliations", language, make=every_affiliation)
     form.offer(regions, affiliations)
+    if stands is not None:
+        form.keep(stands)
 
 
-def compose_consents() -> dict[str, str]:
-    """The exact words of both consents in the page's language, as they stand in the form and are stored."""
-    settings = config()
-    operator = Operator(
-        name=settings.centre_name,
-        bin=settings.centre_bin,
-        address=settings.centre_address,
-        contact=settings.centre_contact,
-    )
+def compose_consents(known: Known | None = None) -> dict[str, str]:
+    """The exact words of both consents in the page's language, as they stand in the form and are stored.
+
+    known: who keeps the registry, where the database cannot be asked.
+    """
+    who = known or centre.known()
+    operator = Operator(name=who.name, bin=who.bin, address=who.address, contact=who.contact)
     return dict(_composed(current_language(), operator))
 
 
@@ -91,8 +103,15 @@ def sign() -> BaseResponse | str | tuple[str, int]:
     texts = compose_consents()
     status = 200
     is_proof_asked = origin.is_proof_asked()
+    closed = centre.closed_words(current_language(), now=clock.now())
+    edition = get_edition()
+    is_text_new = False
     if request.method == "POST" and not is_switch() and "preview" not in request.form:
-        if form.validate():
+        is_text_new = _is_text_new(form, edition.slug)
+        if closed is not None or is_text_new:
+            # What was typed stays on the page; nothing is stored.
+            status = 409
+        elif form.validate():
             try:
                 answer = _store(form, texts)
             except FieldRefusedError as error:
@@ -105,15 +124,29 @@ def sign() -> BaseResponse | str | tuple[str, int]:
         else:
             status = 422
     origin.keep_start(form, settings=config(), now=clock.now())
+    if is_text_new or not form.edition.data:
+        form.edition.data = edition.slug
     page = render_template(
         "signing/sign.html",
         form=form,
         consents=texts,
-        edition=get_edition(),
+        edition=edition,
         is_preview="preview" in request.form,
         challenge=_challenge() if is_proof_asked else None,
+        closed=closed,
+        signing=centre.signing(),
+        is_text_new=is_text_new,
     )
     return page, status
+
+
+def _is_text_new(form: SignForm, slug: str) -> bool:
+    """Whether another text is signed now than the one that stood beside this form.
+
+    A form of an older release does not say which; as long as there was one only, it was that one.
+    """
+    read = form.edition.data
+    return read != slug if read else len(lists.editions()) > 1
 
 
 @blueprint.errorhandler(SQLAlchemyError)
@@ -123,14 +156,21 @@ def keep_typed(error: SQLAlchemyError) -> BaseResponse:
     language = current_language()
     regions = cast("Sequence[RegionView] | None", last_known("regions", language))
     affiliations = cast("Sequence[queries.AffiliationChoice] | None", last_known("affiliations", language))
-    edition = last_known("edition", language)
+    edition = cast("EditionPage | None", last_known("edition", language))
     if request.endpoint != "signing.sign" or request.method != "POST" or not (regions and affiliations and edition):
         return response
     form = SignForm()
     form.offer(regions, affiliations)
     origin.keep_start(form, settings=config(), now=clock.now())
+    form.edition.data = form.edition.data or edition.slug
     page = render_template(
-        "signing/sign.html", form=form, consents=compose_consents(), edition=edition, is_unavailable=True
+        "signing/sign.html",
+        form=form,
+        consents=compose_consents(centre.last()),
+        edition=edition,
+        is_unavailable=True,
+        closed=None,
+        signing=Signing(),
     )
     return errors.unavailable(page)
 
@@ -188,7 +228,7 @@ def _refuse(form: DetailsForm, error: FieldRefusedError) -> None:
 @blueprint.get("/<lang:lang>/sign/check-mail/")
 def check_mail() -> str:
     """The same page for everybody: what to do, and what if nothing comes."""
-    return render_template("signing/check_mail.html")
+    return render_template("signing/check_mail.html", outlook=outlook())
 
 
 @blueprint.route("/<lang:lang>/confirm/<token>", methods=["GET", "POST"])
@@ -204,7 +244,7 @@ def confirm(token: str) -> BaseResponse | str | tuple[str, int]:
             key=key(),
             code_tries=settings.code_tries,
             answer_due_working_days=settings.answer_due_working_days,
-            holidays=shipped.holidays(),
+            holidays=centre.holidays(),
             now=now,
         )
         if result.outcome is Outcome.DONE and result.personal_token is not None:
@@ -216,6 +256,9 @@ def confirm(token: str) -> BaseResponse | str | tuple[str, int]:
         return render_template("signing/link_ended.html"), 404
     if view.status == "already":
         return render_template("signing/already_confirmed.html")
+    if importing.find_entered(token, language=current_language(), now=now) is not None:
+        # Whom the Centre entered from a list has given no consent yet: there is more to ask than a button can say.
+        return redirect(url_for("entered.entered", token=token), code=303)
     return (
         render_template(
             "signing/confirm.html", view=view, form=form, tries_left=max(0, settings.code_tries - view.tries)

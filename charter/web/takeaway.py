@@ -23,7 +23,7 @@ from charter.queries.search import Count
 from charter.queries.takeaway import Reading
 from charter.queries.takeaway_lines import COLUMNS, ENDED, csv_form, csv_header, json_form
 from charter.settings import Settings
-from charter.web import lists, sending
+from charter.web import centre, lists, sending
 from charter.web.api.shapes import ENTRY_FIELDS
 from charter.web.errors import ErrorPage, error_page
 from charter.web.files import MEDIA_TYPES, Asked, about, answered, described, json_line, parts_of
@@ -206,7 +206,7 @@ def atom() -> Response:
         # Of the log, whose name never changes, and not of the address, which may.
         feed_id=uuid5(NAMESPACE_URL, f"{settings.log_origin}{address}").urn,
         title=feed_title(selection),
-        centre=settings.centre_name or _("Charter of Election Observers"),
+        centre=centre.known().name or _("Charter of Election Observers"),
         language=current_language(),
     )
     response = Response(body, content_type="application/atom+xml; charset=utf-8")

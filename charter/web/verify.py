@@ -12,7 +12,7 @@ from flask import Blueprint, Flask, current_app, g, render_template, request, ur
 
 from charter.domain.calendar import TIME_ZONE
 from charter.i18n import LANGUAGES, current_language, format_date, format_number
-from charter.queries import log_tiles, search
+from charter.queries import log, log_tiles, search
 from charter.queries.search import EntryRow
 from charter.web import lists
 from charter.web.headers import public_page
@@ -47,6 +47,11 @@ def read_asked() -> Asked | None:
     return None
 
 
+def _removed_because(asked: Asked | None) -> str | None:
+    row = None if asked is None else asked.row
+    return None if row is None or row.ended_by != "centre" else log.find_removal_reason(row.entry)
+
+
 def _addresses(asked: Asked | None) -> dict[str, str]:
     """This page in the other languages, still about the same entry."""
     more: dict[str, Any] = {"number": asked.row.number} if asked is not None and asked.row is not None else {}
@@ -71,6 +76,7 @@ def index() -> str:
     return render_template(
         "verify/index.html",
         asked=asked,
+        removed_because=_removed_because(asked),
         switch_urls=_addresses(asked),
         vkey=as_published("vkey", make=log_tiles.find_vkey) or "",
         base=current_app.config["CHARTER"].public_url,

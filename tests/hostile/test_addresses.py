@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from typing import Any
 from urllib.parse import quote, quote_from_bytes
 
@@ -34,6 +36,8 @@ SEGMENTS: dict[str, bytes] = {
     "one more": str(2**63).encode(),
     "beyond exact": str(2**53).encode(),
 }
+#: Addresses with a parameter of one shape that are asked with everything, and the rest with what has this shape.
+ENOUGH = 5
 
 
 def path_of(template: str, rule: Rule, argument: str, value: bytes) -> str:
@@ -62,13 +66,18 @@ def test_no_parameter_of_a_path_breaks_the_service_or_changes_anything(world: Wo
         "": browsers[""].get("/ru/my/").fields("answer-form")[1]["csrf_token"],
     }
     before = dump(world.app)
+    known: Counter[str] = Counter()
     for rule in rules(world.app, method):
         who = "staff" if rule.rule.startswith("/staff") else ""
         values = world.values(rule) if rule.endpoint != "staff_auth.invitation" else {"token": "unknown"}
         for argument, template in template_of(rule, values).items():
             if argument == "lang" and rule.endpoint not in {"public.home", "signing.sign"}:
                 continue  # one converter for all; two addresses stand for the rest
+            shape = rule._converters[argument].regex
+            known[shape] += 1
             for kind, value in SEGMENTS.items():
+                if known[shape] > ENOUGH and not re.fullmatch(shape, value.decode(errors="replace")):
+                    continue  # what the same converter has refused so often reaches no view here either
                 path = path_of(template, rule, argument, value)
                 data = {"csrf_token": token[who], "lang": "ru"} if method == "POST" else None
                 answer = browsers[who].client.open(path, method=method, data=data)

@@ -32,14 +32,31 @@ EXPIRES_AT = datetime(2026, 11, 27, 9, 0, tzinfo=UTC)
 WITH_CODE = {"confirm", "act", "address-old", "address-new"}
 
 #: What somebody may get who never asked for it: it brings the way to end that, which asks for a code.
-FIRST_MAILS = {"already-signed", "confirm-signature", "reminder"}
+FIRST_MAILS = {"already-signed", "confirm-signature", "imported", "reminder"}
 #: Most mails of this kind bring one.
 RECEIPT = Receipt(record=b'{"name":"\xd3\x98"}', proof_text="c2sp.org/tlog-proof@v1\n", index=0, size=1)
+WEEK: dict[str, Any] = {
+    "week_on": "2026-11-23",
+    "approve": 1234,
+    "decline": 21,
+    "ask": 3,
+    "median_days": 2,
+    "most_days": 5,
+    "waiting": 89,
+    "overdue": 1,
+    "oldest_days": 6,
+    "held": 4,
+    "mail_waiting": 12,
+    "mail_late_hours": 2,
+    "mail_failed": 3,
+    "bounced": 7,
+}
 #: kind → the values of its message, and the purpose of its link.
 TOLD: dict[str, tuple[dict[str, Any], str | None]] = {
     "address-changed": ({}, None),
     "address-new": ({"change": 1}, "address-new"),
     "address-old": ({"change": 1}, "address-old"),
+    "affirm": ({"charter": "charter-2027"}, "personal"),
     "already-signed": ({}, "personal"),
     "clarification": ({"reason": "region-unclear", "note": "Алматы или область?\n\nСпасибо."}, "personal"),
     "code": ({"minutes": 30}, "act"),
@@ -48,6 +65,7 @@ TOLD: dict[str, tuple[dict[str, Any], str | None]] = {
     "correction-approved": ({"number": 1234, "entry": "0123456789abcdef" * 2}, "personal"),
     "correction-declined": ({"reason": "name-not-shown", "note": "Пришлите копию удостоверения."}, "personal"),
     "declined": ({"reason": "other", "note": "Позвоните нам, пожалуйста."}, "personal"),
+    "imported": ({"source": "Таразда 12 қарашада өткен оқу"}, "confirm"),
     "link-renewed": ({}, "personal"),
     "personal-link": ({}, "personal"),
     "erased": ({}, None),
@@ -56,6 +74,13 @@ TOLD: dict[str, tuple[dict[str, Any], str | None]] = {
     "objection-upheld": ({"due_on": "2026-11-27", "answer": "Просим прощения."}, "personal"),
     "published": ({"number": 1234, "entry": "0123456789abcdef" * 2}, "personal"),
     "reminder": ({}, "confirm"),
+    "taken-up-again": ({"due_on": "2026-11-27"}, "personal"),
+    "revoked": ({"reason": "impersonation", "number": 1234}, "personal"),
+    "staff-weekly": (WEEK, None),
+    "staff-proposal": ({"kind": "revoke", "days": 7}, None),
+    "staff-changed": ({"what": "password"}, None),
+    "staff-invite": ({"staff": 1, "hours": 72}, "staff-invite"),
+    "staff-new-device": ({"browser": "Firefox, Windows", "signed_in_at": "2026-11-20T09:00:00+00:00"}, None),
     "withdrawn": ({}, None),
 }
 
@@ -154,7 +179,7 @@ def test_the_three_languages_of_a_mail_differ_and_bring_the_same_links(
 
 
 #: Words that stay as they are in every language.
-KEPT_WORDS = {"data@charter.example", "Message-ID", "SHA-256"}
+KEPT_WORDS = {"Firefox", "Windows", "data@charter.example", "Message-ID", "SHA-256"}
 
 
 @pytest.mark.parametrize("language", ["kk", "ru"])

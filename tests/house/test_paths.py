@@ -26,6 +26,7 @@ BLUEPRINTS = {
     "log",
     "my",
     "not_me",
+    "entered",
     "numbers",
     "public",
     "registry",

@@ -16,15 +16,21 @@ from werkzeug.routing import Rule
 
 from charter.domain import token as tokens
 from charter.domain.blocks import Span
+from charter.models.affiliation import Affiliation, AffiliationAlias
 from charter.models.base import Base, db, writing
 from charter.models.decision import Decision
+from charter.models.desk import Proposal, SavedView
+from charter.models.edition import EditionDraft
+from charter.models.importing import ImportJob
 from charter.models.limits import NotableName
 from charter.models.outbox import Message
 from charter.models.registry import PublicEntry
 from charter.models.rights import AddressChange, Correction, Objection, WrittenRequest
 from charter.models.signature import Signature
 from charter.models.staff import StaffAccount
-from charter.operations import outbox, staff
+from charter.models.sweeping import Invalidation
+from charter.operations import importing, outbox, staff
+from charter.operations.importing import NewList
 from charter.tlog.tiles import Tile
 from charter.web.staff import factors
 from tests.pages import Browser, Page
@@ -118,26 +124,37 @@ class World:
         amina.browser.get("/ru/my/correction/").submit("correction-form", region="KZ-71")
         self._join("john", "John Smith", kind="international", mission="Planet Express", region="ZZ", language="en")
         self.decide("decline", decline_reason="other", note="Позвоните нам, пожалуйста.")
-        self._join("saule", "Сауле Ибраева")
+        self._join("saule", "Сауле Ибраева", organisation="Азамат бақылауы")
         self.decide("ask", ask_reason="region-unclear", note="Алматы или область?")
         self.people["saule"].browser.get("/ru/my/address/").submit("address-form", email="saule.new@example.org")
         self.pass_seconds(11)
         self.people["john"].browser.get("/en/my/objection/").submit("objection-form", words="I do observe elections.")
         self.desk.browser.get("/staff/names/").submit(at="/staff/names/", name="Сауле Ибраева")
+        # Somebody thinks about a new edition.
+        self.desk.browser.get("/staff/editions/").submit("begin-form", slug="charter-2027")
         # Amina has asked on paper what is held about her.
         path = f"/staff/review/{self.signature_id('amina')}/letter/"
         letter = {"kind": "data", "reference": "7-11", "received_on": "2026-11-19", "is_checked": "y"}
         self.desk.browser.get(path).submit("letter-form", **letter)
         self._join("fresh", "Жанар Новая")
-        self.decide("approve")
+        chosen = self.desk.queue().submit("selection", pick=f"{self.signature_id('fresh')}.2")
+        assert "/staff/bulk/" in chosen.submit(at="/staff/bulk/", action="approve", decide="1").url
+        self.desk.browser.get("/staff/").submit(at="/staff/views/", name="Алматы")
         self._join("waiting", "Тимур Ждущий")
+        together = {"domain": "example.org", "reason": "abuse", "note": "Одна почта."}
+        self.desk.browser.get("/staff/invalidations/new").submit("invalidation-form", **together)
         self._sign("unconfirmed", "Куат Неподтвердивший")
         self.work()
         self.confirm_path = link_in(self.people["unconfirmed"].mail(), "/confirm/")
         for place, name in enumerate(("Бірінші Адам", "Екінші Адам", "Үшінші Адам", "Төртінші Адам")):
             self._sign(f"office{place}", name, email="office@example.org")
         self._fail_one_mail()
+        self._bring_list()
         self.my_path = link_in(amina.mail(), "/my/")
+        # Bruno wants Erlan's entry removed, and waits for a second person.
+        path = f"/staff/review/{self.signature_id('erlan')}/revoke/"
+        page = self.desk.browser.get(path).submit("revoke-form", reason="abuse", words="Өзі жазды.")
+        assert "/staff/proposals/" in page.url, page.main
 
     def _observer(self, key: str, name: str, **answers: Any) -> Observer:
         answers = {"email": f"{key}@example.org", **answers}
@@ -170,6 +187,16 @@ class World:
     def work(self) -> None:
         """One round of the worker."""
         work(self.app)
+
+    def _bring_list(self) -> None:
+        """A list whose columns nobody has chosen yet."""
+        now = datetime.now(UTC)
+        header = ["ФИО", "Почта", "Область"]
+        new = NewList("0" * 64, "Taraz", "csv", "utf-8", None, 1, header)
+        with self.app.app_context():
+            job_id = importing.begin(new, staff_id=self.desk.id, now=now)
+            rows = [(2, ["Қайрат Жұмабаев", "kairat@example.org", "Тараз"]), (3, ["Ли 5", "li@example.org", "KZ-31"])]
+            importing.add_rows(job_id, rows, staff_id=self.desk.id, is_last=True)
 
     def _fail_one_mail(self) -> None:
         now = datetime.now(UTC)
@@ -249,13 +276,27 @@ class World:
             "slug": "almaty",
             "number": 1,
             "edition": "specimen-1",
+            "draft_id": self.scalar(select(func.max(EditionDraft.id))),
             "signature_id": self.signature_id("waiting"),
             "decision_id": self.scalar(select(func.max(Decision.id))),
+            "mark": self.scalar(select(Decision.bulk).where(Decision.bulk.is_not(None)).limit(1)),
+            "view_id": self.scalar(select(func.max(SavedView.id))),
             "message_id": self.message_id,
+            "job_id": self.scalar(select(func.max(ImportJob.id))),
+            "proposal_id": self.scalar(select(func.max(Proposal.id))),
+            ("staff.propose_revocation", "signature_id"): self.signature_id("amina"),
+            "invalidation_id": self.scalar(select(func.max(Invalidation.id))),
             "name_id": self.scalar(select(func.max(NotableName.id))),
             "passkey_id": 1,
+            "staff_id": self.desk.id,
+            "session_id": 1,
             "correction_id": self.scalar(select(func.max(Correction.id))),
             "objection_id": self.scalar(select(func.max(Objection.id))),
+            "affiliation_id": self.scalar(select(Affiliation.id).where(Affiliation.slug == "respublica")),
+            "alias_id": self.scalar(select(func.max(AffiliationAlias.id))),
+            "merge_id": 1,
+            ("staff.words_meant", "signature_id"): self.signature_id("saule"),
+            ("staff.match_words", "signature_id"): self.signature_id("saule"),
             "request_id": self.scalar(select(func.max(WrittenRequest.id))),
             "uid": next(self.app.config["CHARTER"].mail_path.glob("*.eml")).stem,
             "tile": Tile(0, 0, 1),
@@ -265,6 +306,7 @@ class World:
             ("registry.affiliation", "slug"): "amanat",
             ("signing.confirm", "token"): self.confirm_path.rpartition("/")[2],
             ("not_me.not_me", "token"): self.confirm_path.rpartition("/")[2],
+            ("entered.entered", "token"): self.confirm_path.rpartition("/")[2],
             ("my.open_link", "token"): self.my_path.rpartition("/")[2],
             ("my.confirm_address", "token"): tokens.token(
                 self.app.config["CHARTER"].secret_key.encode(),

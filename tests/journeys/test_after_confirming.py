@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.journeys.conftest import EACH_LANGUAGE, Centre, Visit
+from tests.journeys.conftest import EACH_LANGUAGE, TRANSLATED, Centre, Visit
 from tests.journeys.test_one_signature import confirm
 from tests.journeys.visitors import SUBMIT, Person, Visitor
 from tests.people import code_in, link_in, text_of
@@ -34,6 +34,7 @@ def reviewer(visit: Visit, lang: str, script: bool) -> Visitor:
     return visitor
 
 
+@EACH_LANGUAGE
 def test_declining_tells_the_reason_and_publishes_no_name(
     centre: Centre, observer: Visitor, reviewer: Visitor, visit: Visit, person: Person
 ) -> None:
@@ -55,6 +56,7 @@ def test_declining_tells_the_reason_and_publishes_no_name(
     assert person.surname not in reader.page.content()
 
 
+@EACH_LANGUAGE
 def test_a_question_goes_out_and_the_answer_brings_it_back(
     centre: Centre, observer: Visitor, reviewer: Visitor, visit: Visit, person: Person
 ) -> None:
@@ -74,6 +76,7 @@ def test_a_question_goes_out_and_the_answer_brings_it_back(
     visit(lang=person.lang).until(f"/{person.lang}/registry/", person.name)
 
 
+@EACH_LANGUAGE
 def test_withdrawing_in_the_signing_browser_takes_two_clicks(
     centre: Centre, observer: Visitor, reviewer: Visitor, visit: Visit, person: Person
 ) -> None:
@@ -93,7 +96,7 @@ def test_withdrawing_in_the_signing_browser_takes_two_clicks(
     assert observer.page.locator("main a[href$='/my/withdraw/']").count() == 0
 
 
-@EACH_LANGUAGE
+@TRANSLATED
 def test_withdrawing_elsewhere_asks_for_a_fresh_code(
     centre: Centre, observer: Visitor, visit: Visit, person: Person, script: bool
 ) -> None:
@@ -115,7 +118,7 @@ def test_withdrawing_elsewhere_asks_for_a_fresh_code(
     assert other.path == f"/{person.lang}/my/?fresh=withdrawn"
 
 
-@EACH_LANGUAGE
+@TRANSLATED
 def test_a_detail_is_corrected_before_the_decision_and_never_after(
     centre: Centre, observer: Visitor, reviewer: Visitor, visit: Visit, person: Person
 ) -> None:

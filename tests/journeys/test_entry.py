@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.conftest import EACH_LANGUAGE, Centre, Visit
+from tests.journeys.conftest import TRANSLATED, Centre, Visit
 from tests.journeys.test_one_signature import confirm
 from tests.journeys.visitors import SUBMIT, Person
 from tests.people import code_in, link_in
@@ -14,7 +14,7 @@ from tests.people import code_in, link_in
 pytestmark = pytest.mark.journey
 
 
-@EACH_LANGUAGE
+@TRANSLATED
 def test_an_entry_is_corrected_under_its_number_shown_less_and_left_with_a_reason(
     centre: Centre, visit: Visit, lang: str, script: bool, tmp_path: Path
 ) -> None:
@@ -69,7 +69,7 @@ def test_an_entry_is_corrected_under_its_number_shown_less_and_left_with_a_reaso
     assert person.surname not in reviewer.main, "the reason is counted beside nobody's name"
 
 
-@EACH_LANGUAGE
+@TRANSLATED
 def test_who_was_signed_by_a_stranger_ends_it_elsewhere_with_the_code(
     centre: Centre, visit: Visit, lang: str, script: bool
 ) -> None:

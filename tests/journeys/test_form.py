@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Locator
 
-from tests.journeys.conftest import EACH_LANGUAGE, Centre, Visit
+from tests.journeys.conftest import EACH_LANGUAGE, TRANSLATED, Centre, Visit
 from tests.journeys.test_one_signature import confirm
 from tests.journeys.visitors import DESKTOP, SUBMIT, Person, Visitor
 from tests.people import text_of
@@ -15,6 +15,7 @@ pytestmark = pytest.mark.journey
 MOST_TABS = 60
 
 
+@EACH_LANGUAGE
 def test_mistakes_are_listed_on_top_with_links_and_nothing_typed_is_lost(visit: Visit, lang: str, script: bool) -> None:
     visitor = visit(lang=lang, script=script)
     visitor.open(f"/{lang}/sign/")
@@ -50,6 +51,7 @@ def test_mistakes_are_listed_on_top_with_links_and_nothing_typed_is_lost(visit: 
     assert visitor.path == f"/{lang}/sign/check-mail/"
 
 
+@EACH_LANGUAGE
 def test_another_language_half_way_keeps_every_word(visit: Visit, lang: str, script: bool) -> None:
     visitor = visit(lang=lang, script=script)
     visitor.open(f"/{lang}/sign/")
@@ -66,6 +68,7 @@ def test_another_language_half_way_keeps_every_word(visit: Visit, lang: str, scr
         assert visitor.values("sign-form") == before
 
 
+@EACH_LANGUAGE
 def test_a_page_that_was_open_too_long_keeps_every_word(visit: Visit, lang: str, script: bool) -> None:
     visitor = visit(lang=lang, script=script)
     visitor.open(f"/{lang}/sign/")
@@ -79,7 +82,7 @@ def test_a_page_that_was_open_too_long_keeps_every_word(visit: Visit, lang: str,
     assert visitor.path == f"/{lang}/sign/check-mail/", "pressed once more, as the page says"
 
 
-@EACH_LANGUAGE
+@TRANSLATED
 def test_an_old_page_of_the_desk_decides_nothing_and_keeps_the_note(
     centre: Centre, visit: Visit, lang: str, script: bool
 ) -> None:
@@ -140,7 +143,7 @@ def press_key(visitor: Visitor, key: str) -> None:
     visitor.check()
 
 
-@EACH_LANGUAGE
+@TRANSLATED
 def test_signing_needs_only_a_keyboard(centre: Centre, visit: Visit, lang: str, script: bool) -> None:
     person = Person(lang=lang)
     visitor = visit(lang=lang, script=script)

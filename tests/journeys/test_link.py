@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.journeys.conftest import EACH_LANGUAGE, Centre, Visit
+from tests.journeys.conftest import TRANSLATED, Centre, Visit
 from tests.journeys.test_one_signature import confirm
 from tests.journeys.visitors import SUBMIT, Person
 from tests.people import code_in, link_in
@@ -12,7 +12,7 @@ from tests.people import code_in, link_in
 pytestmark = pytest.mark.journey
 
 
-@EACH_LANGUAGE
+@TRANSLATED
 def test_the_link_comes_again_is_renewed_and_moves_to_another_address(
     centre: Centre, visit: Visit, lang: str, script: bool
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.journeys.conftest import EACH_LANGUAGE, Centre, Visit, open_centre
+from tests.journeys.conftest import EACH_LANGUAGE, TRANSLATED, Centre, Visit, open_centre
 from tests.journeys.postbox import Postbox, links_of
 from tests.journeys.visitors import DESKTOP, PHONE, SUBMIT, Member, Person, Visitor
 from tests.people import code_in, link_in, text_of
@@ -40,6 +40,7 @@ def go_all_the_way(observer: Visitor, reviewer: Visitor, public: Visitor, postbo
     assert person.name not in public.main
 
 
+@EACH_LANGUAGE
 def test_from_the_form_to_the_registry_on_a_phone(centre: Centre, visit: Visit, lang: str, script: bool) -> None:
     person = Person(lang=lang)
     observer = visit(lang=lang, script=script)
@@ -104,7 +105,7 @@ def test_the_same_on_postgresql(
         go_all_the_way(observer, visit(at=other, staff="kk"), reader, other.postbox, Person(lang="kk"))
 
 
-@EACH_LANGUAGE
+@TRANSLATED
 def test_another_browser_asks_for_the_code_from_the_mail(centre: Centre, visit: Visit, lang: str, script: bool) -> None:
     person = Person(lang=lang)
     visit(lang=lang, script=script).sign(person)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.conftest import EACH_LANGUAGE, Centre, Visit
+from tests.journeys.conftest import TRANSLATED, Centre, Visit
 from tests.journeys.test_one_signature import confirm
 from tests.journeys.visitors import SUBMIT, Person
 from tests.people import code_in, link_in, text_of
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.journey
 FIRST = {"kk": "ru", "ru": "en", "en": "kk"}
 
 
-@EACH_LANGUAGE
+@TRANSLATED
 def test_a_declined_application_is_objected_to_taken_up_again_and_published(
     centre: Centre, visit: Visit, lang: str, script: bool
 ) -> None:
@@ -74,7 +74,7 @@ def test_a_declined_application_is_objected_to_taken_up_again_and_published(
     assert signer.page.locator("main .lead a").count() == 0
 
 
-@EACH_LANGUAGE
+@TRANSLATED
 def test_all_data_are_taken_along_and_everything_is_erased_from_another_browser(
     centre: Centre, visit: Visit, lang: str, script: bool, tmp_path: Path
 ) -> None:

@@ -106,10 +106,12 @@ class Robot:
                 if ONCE.search(address) and address not in self.once:
                     self.once.add(address)
                     pages.append(address)
-            visitor.close()
             for place in range(buttons):
-                visitor = self._arrive(link, page)
+                # The first is pressed where they were counted.
+                visitor = self._arrive(link, page) if place else visitor
                 self._press(visitor, visitor.page.locator(BUTTONS).nth(place))
+                visitor.close()
+            if not buttons:
                 visitor.close()
 
     def _arrive(self, link: str, page: str) -> Visitor:

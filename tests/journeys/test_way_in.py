@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.journeys.conftest import EACH_LANGUAGE, Centre, Visit
+from tests.journeys.conftest import TRANSLATED, Centre, Visit
 from tests.journeys.visitors import SUBMIT, Visitor
 
 pytestmark = pytest.mark.journey
@@ -18,7 +18,7 @@ def sign_out(visitor: Visitor) -> None:
     assert visitor.path.startswith("/staff/sign-in")
 
 
-@EACH_LANGUAGE
+@TRANSLATED
 def test_signing_in_takes_the_app_or_a_recovery_code_that_works_once(
     centre: Centre, visit: Visit, lang: str, script: bool
 ) -> None:

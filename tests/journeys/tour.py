@@ -13,6 +13,7 @@ from charter import create_app
 from charter.web.errors import PAGES, error_page
 from charter.web.headers import CONTENT_SECURITY_POLICY
 from tests.conftest import make_settings
+from tests.journeys import lists
 from tests.journeys.conftest import Centre
 from tests.journeys.postbox import Postbox
 from tests.journeys.visitors import SUBMIT, Person, Visitor
@@ -33,6 +34,10 @@ class Gallery:
     confirm_link: str = ""
     address_link: str = ""
     invitation: str = ""
+    entered_link: str = ""
+    list_to_map: str = ""
+    list_tried: str = ""
+    list_done: str = ""
     entry: str = ""
     ended: str = ""
 
@@ -63,6 +68,14 @@ CAST = {
 }
 
 
+LONG_SOURCE = "Қызылорда облысының Қармақшы, Жалағаш және Сырдария аудандарындағы байқаушыларды оқыту, 12 қараша"
+ON_A_LIST = (
+    "Тегі, аты, әкесінің аты;Эл. пошта;Облыс;Түрі;Ұйым\r\n"
+    "Әлімжанова-Константинопольская Гүлбаршын Бекмұхамбетқызы;list@example.org;Қызылорда облысы;тәуелсіз;\r\n"
+)
+FAULTY = "Ли 5;no address;Луна;кто-то;=1\r\nОспанова Әмина;ospanova@example.org;Астана;тәуелсіз;\r\n"
+
+
 def prepare(centre: Centre, visit: Visit) -> Gallery:
     """Brings everybody of the cast into their state, all at once so that the worker is waited for seldom."""
     gallery = Gallery(centre, dict(CAST))
@@ -85,7 +98,14 @@ def prepare(centre: Centre, visit: Visit) -> Gallery:
     reviewer.decide(gallery.people["objecting"], "decline", reason="not-an-observer")
     for role in ("listed", "short", "unlisted", "withdrawn"):
         reviewer.decide(gallery.people[role], "approve")
-    gallery.invitation = centre.invite("Ерке Нұрланқызы", "yerke@example.org", "kk")
+    gallery.list_done = lists.bring(reviewer, ON_A_LIST.encode(), source="Кездесу")
+    lists.choose(reviewer)
+    lists.start(reviewer)
+    gallery.list_tried = lists.bring(reviewer, (ON_A_LIST + FAULTY).encode("utf-16"), source=LONG_SOURCE)
+    lists.choose(reviewer)
+    gallery.list_to_map = lists.bring(reviewer, ON_A_LIST.encode(), source="Кездесу")
+    gallery.entered_link = link_in(gallery.postbox.wait("list@example.org", "/confirm/"), "/confirm/")
+    gallery.invitation = centre.ask(reviewer, "Ерке Нұрланқызы", "yerke@example.org", "kk")
     for role, person in gallery.people.items():
         gallery.personal[role] = link_in(gallery.postbox.wait(person.email, "/my/"), "/my/")
     for role in ("listed", "short", "unlisted", "withdrawn"):
@@ -120,6 +140,7 @@ def public_pages(gallery: Gallery, visit: Visit, lang: str) -> Iterator[Stop]:
     for name, path in (
         ("home", ""),
         ("charter", "charter/"),
+        ("charter-changes", "charter/specimen-1/changes/"),
         ("about", "about/"),
         ("privacy", "privacy/"),
         ("accessibility", "accessibility/"),
@@ -210,6 +231,10 @@ def signing_pages(gallery: Gallery, visit: Visit, lang: str) -> Iterator[Stop]:
     visitor.page.locator("[name=code]").fill("12")
     visitor.press(f"#confirm-form {SUBMIT}")
     yield "confirm-errors", visitor
+    visitor.open(gallery.entered_link.replace("/ru/", f"/{lang}/"))
+    yield "entered", visitor
+    visitor.press(f"#entered-form {SUBMIT}")
+    yield "entered-errors", visitor
     visitor.open(gallery.confirm_link.replace("/ru/confirm/", f"/{lang}/not-me/"))
     yield "not-me-elsewhere", visitor
     visitor.page.locator("[name=code]").fill("12")
@@ -304,6 +329,8 @@ def staff_pages(gallery: Gallery, visit: Visit, lang: str) -> Iterator[Stop]:
         ("queue", "/staff/"),
         ("queue-clarification", "/staff/?state=clarification"),
         ("queue-held", "/staff/?state=held"),
+        ("queue-filtered", "/staff/?kind=party&region=KZ-19&claimed=free"),
+        ("staff-find", "/staff/find/"),
         ("held", "/staff/held/?by=domain"),
         ("staff-corrections", "/staff/corrections/"),
         ("staff-correction", "/staff/corrections/1/"),
@@ -313,7 +340,18 @@ def staff_pages(gallery: Gallery, visit: Visit, lang: str) -> Iterator[Stop]:
         ("staff-letter", "/staff/review/1/letter/"),
         ("staff-letter-correction", "/staff/review/1/letter/correction/"),
         ("staff-mail", "/staff/mail/"),
+        ("staff-centre", "/staff/centre/"),
+        ("staff-editions", "/staff/editions/"),
         ("staff-mailboxes", "/staff/mailboxes/"),
+        ("affiliations", "/staff/affiliations/"),
+        ("affiliation-merge", "/staff/affiliations/1/merge/?into=2"),
+        ("imports", "/staff/imports/"),
+        ("import-columns", gallery.list_to_map),
+        ("import-tried", gallery.list_tried),
+        ("import-done", gallery.list_done),
+        ("staff-team", "/staff/team/"),
+        ("staff-colleague", "/staff/team/4/"),
+        ("second-factor-again", "/staff/second-factor/again"),
         ("account", "/staff/account"),
         ("change-password", "/staff/account/password"),
         ("password-check", "/staff/password-check"),
@@ -321,6 +359,19 @@ def staff_pages(gallery: Gallery, visit: Visit, lang: str) -> Iterator[Stop]:
     ):
         visitor.open(path)
         yield name, visitor
+    visitor.open("/staff/centre/")
+    visitor.page.locator("[name=bin]").fill("971240001316")
+    visitor.press(f"#identity-form {SUBMIT}")
+    yield "staff-centre-errors", visitor
+    visitor.open("/staff/editions/")
+    visitor.page.locator("#begin-form [name=slug]").fill(f"charter-{lang}")
+    visitor.press(f"#begin-form {SUBMIT}")
+    visitor.page.locator(f"[name=text_{lang}]").fill("# Хартия\n\nБез заголовка")
+    visitor.press(f"#draft-form {SUBMIT}")
+    yield "edition-draft", visitor
+    visitor.press("a[href$='/preview/']")
+    yield "edition-preview", visitor
+    visitor.open("/staff/second-factor/set-up")
     visitor.press(f"#set-up-form {SUBMIT}")
     yield "second-factor-picture", visitor
     visitor.open("/staff/recovery-codes")
@@ -341,4 +392,7 @@ def staff_pages(gallery: Gallery, visit: Visit, lang: str) -> Iterator[Stop]:
     visitor.open("/staff/?state=clarification")
     visitor.press(visitor.page.locator(".desk-row a", has_text=gallery.people["asked"].surname))
     yield "dossier-asked", visitor
+    visitor.open("/staff/invalidations/new?domain=example.org")
+    visitor.press(f"#invalidation-form {SUBMIT}")
+    yield "invalidation-errors", visitor
     visitor.close()

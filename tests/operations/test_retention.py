@@ -303,7 +303,7 @@ def test_each_rule_acts_on_its_rows_after_its_term_and_on_none_before(app: Flask
         db.session.execute(MailHour.__table__.delete())
         db.session.add_all(rows_of_every_kind(signature_id))
         db.session.commit()
-    about_people = {"reminder", "unconfirmed", "declined"}
+    about_people = {"reminder", "unconfirmed", "declined", "revoked"}
     settings, begun = app.config["CHARTER"], now()
     rules = {rule.name: keeping.keeps_for(rule, settings) for rule in RULES if rule.name not in about_people}
 
@@ -366,7 +366,7 @@ def test_the_dry_run_counts_and_changes_nothing_and_the_command_keeps_the_hour(a
 def test_looking_for_what_is_over_uses_an_index_or_a_table_that_stays_small(app: Flask, rule: str) -> None:
     small = {"day-keys", "address-changes", "corrections", "objections", "mail-hours"}
     if rule in small:
-        assert rule not in {"reminder", "unconfirmed", "declined", "traces", "mailboxes"}
+        assert rule not in {"reminder", "unconfirmed", "declined", "revoked", "traces", "mailboxes"}
         return
     with app.app_context():
         if db.engine.dialect.name != "sqlite":

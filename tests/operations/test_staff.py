@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.exc import DBAPIError
 
 from charter.domain.errors import NotFoundError
@@ -90,17 +90,34 @@ def test_a_second_invitation_replaces_the_first_but_nobody_active_is_invited(app
             invited("dana@example.org", digest=b"f" * 32)
 
 
-def test_the_last_active_account_stays(app: Flask) -> None:
+def give_second_factor(*staff_ids: int) -> None:
+    with writing():
+        values = {"tf_totp_secret": "secret", "tf_primary_method": "authenticator"}
+        db.session.execute(update(StaffAccount).where(StaffAccount.id.in_(staff_ids)).values(**values))
+        db.session.commit()
+
+
+def test_the_last_administrator_stays(app: Flask) -> None:
     with app.app_context():
         bruno = first()
-        dana = invited("dana@example.org")
-        with pytest.raises(staff.LastStaffError):  # an invitation alone lets nobody in
+        dana = staff.invite_administrator(
+            "Дана", email="dana@example.org", language="ru", digest=b"d" * 32, expires_at=NOW + timedelta(3), now=NOW
+        )
+        chloe = invited("chloe@example.org", digest=b"e" * 32)
+        staff.accept_invitation(b"e" * 32, password_hash="-", language="kk", now=NOW)
+        give_second_factor(bruno, chloe)
+        with pytest.raises(staff.LastStaffError):  # neither an invitation nor a reviewer keeps the team
             staff.deactivate(bruno, now=NOW)
         staff.accept_invitation(b"d" * 32, password_hash="-", language="kk", now=NOW)
+        with pytest.raises(staff.LastStaffError):  # who has no second factor yet cannot enter
+            staff.deactivate(bruno, now=NOW)
+        give_second_factor(dana)
+        staff.deactivate(chloe, now=NOW)
     results = all_at_once(app, 2, lambda number: staff.deactivate((bruno, dana)[number], now=NOW))
     assert sorted(type(result).__name__ for result in results) == ["LastStaffError", "NoneType"]
     with app.app_context():
         assert [line.is_active for line in queries.staff_lines()].count(True) == 1
+        assert [line.role for line in queries.staff_lines() if line.is_active] == ["administrator"]
         with pytest.raises(NotFoundError):
             staff.deactivate(999, now=NOW)
 
@@ -117,14 +134,14 @@ def test_whoever_comes_back_after_deactivation_keeps_no_secret(app: Flask) -> No
             uniquifier = row.fs_uniquifier
             db.session.commit()
         staff.begin_session(dana, digest=b"s" * 32, now=NOW)
-        staff.deactivate(dana, now=NOW, by_staff_id=1)
+        staff.deactivate(dana, now=NOW)
         assert db.session.scalars(select(StaffSession)).one().ended_at == NOW
         assert invited("dana@example.org", digest=b"e" * 32) == dana
         row = db.session.get_one(StaffAccount, dana)
         assert row.active
         assert (row.password, row.tf_totp_secret, row.mf_recovery_codes, row.recovery_kept_at) == (None,) * 4
         assert row.fs_uniquifier != uniquifier
-        assert ("staff-deactivate", 1, dana, {}) in audits()
+        assert ("staff-deactivate", None, dana, {}) in audits()
 
 
 def test_a_code_of_the_app_is_taken_once_although_many_send_it_at_once(app: Flask) -> None:

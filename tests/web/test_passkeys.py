@@ -26,7 +26,8 @@ from charter.web.staff.challenges import Purpose
 from tests.authenticator import Authenticator, decoded, encoded
 from tests.conftest import MakeApp
 from tests.pages import Browser, Page
-from tests.web.test_staff_auth import PASSWORD, START, Person, add_colleague, audits, is_signed_in
+from tests.people import Desk
+from tests.web.test_staff_auth import PASSWORD, START, Person, audits, is_signed_in
 
 #: What is decided before the database is asked.
 ONE_ENGINE = pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
@@ -564,9 +565,9 @@ def test_a_passkey_of_a_closed_account_opens_nothing_even_when_the_account_comes
 ) -> None:
     page = bruno.browser.get("/staff/sign-in")
     early = laptop.answer(question(bruno.browser, page, SIGN_IN))
+    Desk(bruno.app, "Дана", "dana@example.org")
     with bruno.app.app_context():
         now = datetime.now(UTC)
-        add_colleague()
         staff_id = db.session.scalars(select(StaffAccount.id).filter_by(email=bruno.email)).one()
         operations.deactivate(staff_id, now=now)
     assert is_refused(page.submit("passkey-form", credential=early))

@@ -40,8 +40,11 @@ def upgrade() -> None:
         sa.Column("affiliation_id", _BIG, nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("name_fold", sa.String(length=400), nullable=False),
+        sa.Column("origin", sa.String(length=8), nullable=False),
+        sa.Column("cursor", _BIG, nullable=True),
         sa.Column("staff_id", _BIG, nullable=True),
         sa.Column("added_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("origin IN ('own', 'alias')", name=op.f("ck_affiliation_alias_origin")),
         sa.ForeignKeyConstraint(
             ["affiliation_id"], ["affiliation.id"], name=op.f("fk_affiliation_alias_affiliation_id")
         ),
@@ -59,6 +62,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=8), nullable=False),
         sa.Column("moved", sa.Integer(), nullable=False),
         sa.Column("cursor", _BIG, nullable=False),
+        sa.Column("was_selectable", sa.Boolean(), nullable=False),
         sa.Column("staff_id", _BIG, nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
@@ -99,6 +103,13 @@ def upgrade() -> None:
         sa.Column("count", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["region_code"], ["region.code"], name=op.f("fk_desk_count_region_code")),
         sa.PrimaryKeyConstraint("day", "region_code", "action", "waited_days", name=op.f("pk_desk_count")),
+    )
+    op.create_table(
+        "edition_count",
+        sa.Column("edition_slug", sa.String(length=64), nullable=False),
+        sa.Column("shown", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["edition_slug"], ["edition.slug"], name=op.f("fk_edition_count_edition_slug")),
+        sa.PrimaryKeyConstraint("edition_slug", name=op.f("pk_edition_count")),
     )
     op.create_table(
         "edition_draft",
@@ -166,6 +177,7 @@ def upgrade() -> None:
         sa.Column("limit_id", _BIG, nullable=False),
         sa.Column("staff_id", _BIG, nullable=False),
         sa.Column("approved_by", _BIG, nullable=True),
+        sa.Column("undone_by", _BIG, nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("began_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
@@ -175,6 +187,7 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(["approved_by"], ["staff.id"], name=op.f("fk_invalidation_approved_by")),
         sa.ForeignKeyConstraint(["staff_id"], ["staff.id"], name=op.f("fk_invalidation_staff_id")),
+        sa.ForeignKeyConstraint(["undone_by"], ["staff.id"], name=op.f("fk_invalidation_undone_by")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_invalidation")),
     )
     op.create_table(
@@ -232,6 +245,13 @@ def upgrade() -> None:
     op.create_index(op.f("ix_saved_view_staff_id"), "saved_view", ["staff_id"], unique=False)
 
     op.create_table(
+        "queue_mark",
+        sa.Column("place", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("due_on", sa.Date(), nullable=False),
+        sa.Column("signature_id", _BIG, nullable=False),
+        sa.PrimaryKeyConstraint("place", name=op.f("pk_queue_mark")),
+    )
+    op.create_table(
         "staff_device",
         sa.Column("staff_id", _BIG, nullable=False),
         sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
@@ -244,6 +264,8 @@ def upgrade() -> None:
         "affiliation_move",
         sa.Column("merge_id", _BIG, nullable=False),
         sa.Column("signature_id", _BIG, nullable=False),
+        sa.Column("correction_id", _BIG, nullable=True),
+        sa.ForeignKeyConstraint(["correction_id"], ["correction.id"], name=op.f("fk_affiliation_move_correction_id")),
         sa.ForeignKeyConstraint(["merge_id"], ["affiliation_merge.id"], name=op.f("fk_affiliation_move_merge_id")),
         sa.ForeignKeyConstraint(["signature_id"], ["signature.id"], name=op.f("fk_affiliation_move_signature_id")),
         sa.PrimaryKeyConstraint("merge_id", "signature_id", name=op.f("pk_affiliation_move")),
@@ -273,6 +295,18 @@ def upgrade() -> None:
     op.create_index(op.f("ix_claim_staff_id"), "claim", ["staff_id"], unique=False)
 
     op.create_table(
+        "signature_word",
+        sa.Column("signature_id", _BIG, autoincrement=False, nullable=False),
+        sa.Column(
+            "word",
+            sa.String(length=400).with_variant(sa.String(length=400, collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(["signature_id"], ["signature.id"], name=op.f("fk_signature_word_signature_id")),
+        sa.PrimaryKeyConstraint("signature_id", "word", name=op.f("pk_signature_word")),
+    )
+    op.create_index("ix_signature_word_word", "signature_word", ["word", "signature_id"], unique=False)
+    op.create_table(
         "edition_draft_text",
         sa.Column("draft_id", _BIG, nullable=False),
         sa.Column("language", sa.String(length=2), nullable=False),
@@ -285,7 +319,7 @@ def upgrade() -> None:
         sa.Column("job_id", _BIG, nullable=False),
         sa.Column("row", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
-        sa.Column("code", sa.String(length=40), nullable=True),
+        sa.Column("code", sa.String(length=200), nullable=True),
         sa.Column("identity", sa.String(length=64), nullable=True),
         sa.Column("cells", sa.JSON(), nullable=True),
         sa.Column("signature_id", _BIG, nullable=True),
@@ -324,6 +358,7 @@ def upgrade() -> None:
     op.add_column("affiliation", sa.Column("valid_from", sa.Date(), nullable=True))
     op.add_column("affiliation", sa.Column("valid_to", sa.Date(), nullable=True))
     op.add_column("affiliation", sa.Column("version", sa.Integer(), server_default="1", nullable=False))
+    op.add_column("affiliation", sa.Column("shown", sa.JSON(), nullable=True))
 
     op.add_column("audit", sa.Column("reason", sa.String(length=400), nullable=True))
     op.add_column("audit", sa.Column("before", sa.JSON(), nullable=True))
@@ -335,10 +370,12 @@ def upgrade() -> None:
     op.add_column("edition", sa.Column("follows", sa.String(length=64), nullable=True))
 
     op.add_column("region", sa.Column("version", sa.Integer(), server_default="1", nullable=False))
+    op.add_column("region", sa.Column("shown", sa.JSON(), nullable=True))
 
     op.add_column("staff", sa.Column("role", sa.String(length=16), server_default="reviewer", nullable=False))
     op.add_column("staff", sa.Column("regions", sa.JSON(), nullable=True))
     op.add_column("staff", sa.Column("invite_uid", sa.LargeBinary(length=16), nullable=True))
+    op.add_column("staff_session", sa.Column("verified_at", sa.DateTime(timezone=True), nullable=True))
 
     op.execute(
         "UPDATE staff SET role = 'administrator' WHERE id = "
@@ -347,10 +384,12 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_column("staff_session", "verified_at")
     op.drop_column("staff", "invite_uid")
     op.drop_column("staff", "regions")
     op.drop_column("staff", "role")
 
+    op.drop_column("region", "shown")
     op.drop_column("region", "version")
 
     op.drop_column("edition", "follows")
@@ -362,6 +401,7 @@ def downgrade() -> None:
     op.drop_column("audit", "before")
     op.drop_column("audit", "reason")
 
+    op.drop_column("affiliation", "shown")
     op.drop_column("affiliation", "version")
     op.drop_column("affiliation", "valid_to")
     op.drop_column("affiliation", "valid_from")
@@ -371,12 +411,15 @@ def downgrade() -> None:
     op.drop_table("import_row")
     op.drop_table("edition_draft_text")
 
+    op.drop_table("signature_word")
+
     op.drop_table("claim")
     op.drop_table("affirmation")
 
     op.drop_table("affiliation_move")
     op.drop_table("staff_device")
 
+    op.drop_table("queue_mark")
     op.drop_table("saved_view")
 
     op.drop_table("proposal")
@@ -384,6 +427,7 @@ def downgrade() -> None:
 
     op.drop_table("import_job")
     op.drop_table("edition_draft")
+    op.drop_table("edition_count")
     op.drop_table("desk_count")
     op.drop_table("centre_setting")
     op.drop_table("affirmation_round")

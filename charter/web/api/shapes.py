@@ -6,11 +6,12 @@ What does not apply is absent, never null, as in a record line (LOG §1), whose 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 from charter.domain.languages import LANGUAGES
 from charter.i18n import lazy_gettext as _l
+from charter.queries.centre import Centre
 from charter.queries.open_data import AffiliationFigures, AffiliationPlace, EditionFigures, RegionFigures, Week
 from charter.queries.registry import KINDS, AsOf, Totals
 from charter.queries.search import Count, EntryRow
@@ -127,13 +128,31 @@ def whole_affiliation(found: AffiliationFigures, places: list[AffiliationPlace],
     }
 
 
+def signing(found: Centre) -> Json:
+    """Whether the Charter can be signed, as of the batch; from when to when and why, where that was set."""
+    stands = found.signing
+    return {
+        "is_open": found.is_open,
+        **({"opens": _instant(stands.opens_at)} if stands.opens_at else {}),
+        **({"closes": _instant(stands.closes_at)} if stands.closes_at else {}),
+        **({"sentence": dict(stands.sentence)} if stands.sentence and stands.words("en") else {}),
+    }
+
+
+def _instant(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
 def edition(found: EditionFigures, urls: Mapping[str, str]) -> Json:
     """An edition. urls: language → address of the exact bytes."""
     return {
         "charter": found.slug,
         "is_current": found.is_current,
         "is_specimen": found.is_specimen,
+        **({} if found.is_material is None else {"is_material": found.is_material}),
+        **({} if found.follows is None else {"follows": found.follows}),
         "published": found.published_on.isoformat(),
+        "listed": found.shown,
         "texts": [
             {"language": one.language, "sha256": one.sha256, "bytes": one.bytes_count, "url": urls[one.language]}
             for one in found.texts
@@ -158,6 +177,7 @@ def _object(properties: Json, *, optional: tuple[str, ...] = (), **more: Any) ->
 
 
 _NUMBER = {"type": "integer", "minimum": 0}
+_MOMENT = {"type": "string", "format": "date-time"}
 _DAY = {"type": "string", "format": "date"}
 _SLUG = {"type": "string", "pattern": SLUG}
 _KIND = {"type": "string", "enum": list(KINDS)}
@@ -255,6 +275,10 @@ SCHEMAS: Json = {
             "by_kind": _BY_KIND,
             "by_region": _list(_object({"region": _CODE, **_TOTALS, "by_kind": _BY_KIND})),
             "by_week": _list(_object({"first": _DAY, "signed": _NUMBER, "by_kind": _BY_KIND})),
+            "signing": _object(
+                {"is_open": {"type": "boolean"}, "opens": _MOMENT, "closes": _MOMENT, "sentence": _TEXTS},
+                optional=("opens", "closes", "sentence"),
+            ),
         }
     ),
     "Edition": _object(
@@ -262,7 +286,10 @@ SCHEMAS: Json = {
             "charter": _SLUG,
             "is_current": {"type": "boolean"},
             "is_specimen": {"type": "boolean"},
+            "is_material": {"type": "boolean"},
+            "follows": _SLUG,
             "published": _DAY,
+            "listed": _NUMBER,
             "texts": _list(
                 _object(
                     {
@@ -273,7 +300,8 @@ SCHEMAS: Json = {
                     }
                 )
             ),
-        }
+        },
+        optional=("is_material", "follows"),
     ),
     "Problem": _object(
         {

@@ -16,12 +16,13 @@ from charter.queries.open_data import AffiliationFigures, EditionFigures, Region
 from charter.queries.registry import PAGE_SIZE
 from charter.queries.search import PlaceLostError
 from charter.queries.similar import similar
+from charter.web import centre
 from charter.web.api import cursors, parameters, shapes
 from charter.web.api.parameters import Asked, Parameter
 from charter.web.api.problems import LOST, NOT_FOUND, ProblemError
 from charter.web.api.shapes import Json
 from charter.web.headers import public_page
-from charter.web.kept import as_published
+from charter.web.kept import as_published, public_day
 
 P = ParamSpec("P")
 #: Stands in entity tags in the place of a language: an answer is the same in all of them.
@@ -70,11 +71,11 @@ def _address_at(cursor: str) -> str:
 
 
 def _regions() -> tuple[RegionFigures, ...]:
-    return as_published("api.regions", make=open_data.regions)
+    return as_published("api.regions", make=lambda: open_data.regions(on=public_day()))
 
 
 def _affiliations() -> tuple[AffiliationFigures, ...]:
-    return as_published("api.affiliations", make=open_data.affiliations)
+    return as_published("api.affiliations", make=lambda: open_data.affiliations(on=public_day()))
 
 
 def _editions() -> tuple[EditionFigures, ...]:
@@ -221,6 +222,7 @@ def statistics() -> Json:
         "by_kind": dict(whole.by_kind or {}),
         "by_region": by_region,
         "by_week": [shapes.week(one) for one in as_published("api.weeks", make=open_data.weeks)],
+        "signing": shapes.signing(centre.published()),
     }
     return {"as_of": shapes.as_of(g.as_of), "data": data}
 

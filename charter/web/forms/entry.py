@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from wtforms import BooleanField, IntegerField, RadioField, SelectField, TextAreaField
+from wtforms import BooleanField, HiddenField, IntegerField, RadioField, SelectField, TextAreaField
 from wtforms.validators import StopValidation
 
 from charter.domain.name import default_short_form
@@ -74,6 +74,12 @@ class DisplayForm(CodeForm):
         validate_choice=False,
     )
     is_indexable = BooleanField(_l("Search engines may show the page of my entry"))
+
+
+class AffirmForm(CodeForm):
+    """A later edition is affirmed; which one was read stands in the form."""
+
+    edition = HiddenField()
 
 
 class AnswerCorrectionForm(BaseForm):

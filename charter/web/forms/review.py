@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from wtforms import IntegerField, RadioField, SelectField, StringField, TextAreaField
+from wtforms import HiddenField, IntegerField, RadioField, SelectField, StringField, TextAreaField
 from wtforms.validators import StopValidation
 
 from charter.domain.name import clean_name
 from charter.domain.reasons import reasons_for
-from charter.domain.text import clean_paragraph
+from charter.domain.text import clean_line, clean_paragraph
 from charter.i18n import _
 from charter.i18n import lazy_gettext as _l
 from charter.web.forms.base import BaseForm, chosen, cleaned, options
 from charter.web.labels import ACTIONS, REASONS
 
 NOTE_MAX_CHARS = 1000
+VIEW_NAME_MAX_CHARS = 80
 
 
 def _note(raw: str) -> str:
@@ -26,10 +27,29 @@ class NotableNameForm(BaseForm):
     name = StringField(_l("Name"), validators=[cleaned(clean_name)])
 
 
+def _view_name(raw: str) -> str:
+    return clean_line(raw, max_chars=VIEW_NAME_MAX_CHARS)
+
+
+class ViewForm(BaseForm):
+    """A name for the filters that are chosen just now. view: the query part of the queue's address."""
+
+    name = StringField(_l("Name of the view"), validators=[cleaned(_view_name)])
+    view = HiddenField()
+
+
+class FindForm(BaseForm):
+    """Whom somebody looks for. after: from where to look on, as the page before said it."""
+
+    words = StringField(_l("Name, number or address"))
+    after = HiddenField()
+
+
 class DecisionForm(BaseForm):
     """Approve, decline or ask; the latter two with a reason of the catalogue."""
 
     version = IntegerField()
+    view = HiddenField()
     action = RadioField(
         _l("Decision"),
         choices=options(ACTIONS.items()),

@@ -7,14 +7,17 @@ from functools import lru_cache
 from typing import Any
 
 from wtforms import BooleanField, Field, HiddenField, RadioField, SelectField, StringField, TextAreaField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import StopValidation
 
+from charter.domain.affiliation import PARTY, TYPE_OF
 from charter.domain.email import EmailAddress, EmailError, clean_email
 from charter.domain.name import clean_name, clean_short_form, default_short_form
 from charter.domain.text import clean_line, clean_paragraph
 from charter.i18n import LANGUAGE_NAMES, LANGUAGES, _, current_language
 from charter.i18n import lazy_gettext as _l
 from charter.operations.steps import Details
+from charter.queries.corrections import EntryDetails
 from charter.queries.registry import RegionView
 from charter.queries.signing import AffiliationChoice, MySignature
 from charter.web.forms.base import BaseForm, chosen, cleaned, options, ticked
@@ -72,6 +75,17 @@ class DetailsForm(BaseForm):
         self.region.choices = options([("", _("Choose a region")), *((one.code, one.name) for one in regions)])
         parties = [(one.slug, one.name) for one in affiliations if one.type == "party"]
         self.party.choices = options([("", _("Choose a party")), *parties, (OTHER, _("Another party"))])
+
+    def keep(self, stands: MySignature | EntryDetails) -> None:
+        """What stands already may stay, although nobody could choose it any more."""
+        if stands.region_code not in {choice.value for choice in self.region.choices}:
+            self.region.choices.insert(1, SelectChoice(stands.region_code, stands.region))
+        slug, name = stands.affiliation_slug, stands.affiliation_name or ""
+        if slug is None or slug in {one.slug for one in self.affiliations}:
+            return
+        self.affiliations = [*self.affiliations, AffiliationChoice(slug, TYPE_OF[stands.kind], name, (name,))]
+        if stands.kind == PARTY:
+            self.party.choices.insert(1, SelectChoice(slug, name))
 
     def suggestions(self, kind: str) -> list[str]:
         """Names for the type-ahead of one kind of affiliation."""
@@ -137,6 +151,8 @@ class SignForm(DetailsForm):
 
     #: When the page was shown, signed (domain/start.py).
     start = HiddenField()
+    #: Which text stood beside the form: another may be signed when it is sent.
+    edition = HiddenField()
     #: No person sees it; a program that fills in whatever there is does.
     website = StringField(_l("Leave this field empty"))
     email = StringField(_l("Email"))

@@ -91,6 +91,14 @@ class CodeForm(BaseForm):
     code = StringField(_l("Code from the app"), [InputRequired(_l("Type the six digits that the app shows"))])
 
 
+class SecondFactorAgainForm(BaseForm):
+    """The second factor once more. next: the page to go on to; kept: a form that was sent, sealed."""
+
+    code = StringField(_l("Code from the app, or a recovery code"), [InputRequired(_l("Type a code"))])
+    next = HiddenField()
+    kept = HiddenField()
+
+
 class SetUpForm(BaseForm):
     """Asks for a new secret; there is one kind of second factor."""
 

@@ -3,12 +3,28 @@
 from flask import Flask
 
 from charter import clock
-from charter.web.my import acting, address, certificate, data, door, editing, entry, leaving, link, objecting, papers
+from charter.web.my import (
+    acting,
+    address,
+    affirming,
+    certificate,
+    data,
+    door,
+    editing,
+    entry,
+    leaving,
+    link,
+    objecting,
+    papers,
+    provenance,
+    waiting,
+)
 from charter.web.my.door import blueprint
 
 __all__ = [
     "acting",
     "address",
+    "affirming",
     "blueprint",
     "certificate",
     "data",
@@ -20,6 +36,8 @@ __all__ = [
     "link",
     "objecting",
     "papers",
+    "provenance",
+    "waiting",
 ]
 
 

@@ -18,7 +18,7 @@ from charter.i18n import lazy_gettext as _l
 from charter.queries import certificates, log_tiles, registry, schema
 from charter.queries.receipts import Receipt
 from charter.queries.signing import MySignature
-from charter.web import lists
+from charter.web import centre, lists
 from charter.web.errors import ErrorPage, error_page
 from charter.web.labels import KINDS
 from charter.web.my.door import blueprint, get_mine, section
@@ -51,7 +51,7 @@ def certificate() -> BaseResponse:
         edition=edition,
         edition_digest=edition_digest,
         vkey=vkey,
-        centre=config().centre_name or _("Centre for Non-Partisan Election Observation"),
+        centre=centre.known().name or _("Centre for Non-Partisan Election Observation"),
         public_url=config().public_url,
     )
     return _made(lambda: papers.certificate(paper), "application/pdf", f"charter-certificate-{current_language()}.pdf")

@@ -21,7 +21,7 @@ def edit() -> BaseResponse | str | tuple[str, int]:
     if not mine.can_correct:
         return redirect(url_for("my.index"), code=303)
     form = CorrectForm() if request.method == "POST" else CorrectForm.filled(mine)
-    offer_choices(form)
+    offer_choices(form, stands=mine)
     status = 200
     if request.method == "POST" and not is_switch():
         if form.validate():

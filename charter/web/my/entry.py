@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from charter import clock, shipped
+from charter import clock
 from charter.domain.errors import FieldRefusedError, MoveRefusedError, TooOftenError
 from charter.i18n import _, current_language
 from charter.operations import corrections, showing
@@ -14,6 +14,7 @@ from charter.operations.proving import Outcome
 from charter.queries import corrections as queries
 from charter.queries.corrections import EntryDetails, EntryNow
 from charter.queries.signing import MySignature
+from charter.web import centre
 from charter.web.forms.entry import DisplayForm, EntryForm
 from charter.web.forms.signing import ButtonForm
 from charter.web.my.acting import act, proof_of, say_refusal
@@ -50,7 +51,7 @@ def correction() -> BaseResponse | tuple[str, int]:
     waiting = entry.waiting if entry.waiting is not None and entry.waiting.is_pending else None
     stands = mine if waiting is None else waiting.after
     form = EntryForm() if request.method == "POST" else EntryForm.filled(stands)
-    offer_choices(form)
+    offer_choices(form, stands=stands)
     status = 200
     if request.method == "POST" and not is_switch():
         answer = _recall(mine, form) if waiting is not None and form.recall.data else _ask(mine, form, stands)
@@ -78,7 +79,7 @@ def _ask(mine: MySignature, form: EntryForm, stands: MySignature | EntryDetails)
             mine.signature_id,
             form.to_details_after(stands),
             answer_due_working_days=config().answer_due_working_days,
-            holidays=shipped.holidays(),
+            holidays=centre.holidays(),
             now=clock.now(),
         )
     except FieldRefusedError as error:

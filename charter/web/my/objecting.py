@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from flask import redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from charter import clock, shipped
+from charter import clock
 from charter.domain.errors import MoveRefusedError
 from charter.domain.signature import Move, State, may
 from charter.operations import objections
@@ -16,6 +16,7 @@ from charter.queries import rights
 from charter.queries.objections import MyObjection
 from charter.queries.rights import MyLetter
 from charter.queries.signing import MySignature
+from charter.web import centre
 from charter.web.forms.rights import ObjectionForm
 from charter.web.my.door import blueprint, get_mine, section
 from charter.web.signing import config, is_switch
@@ -62,7 +63,7 @@ def objection() -> BaseResponse | str | tuple[str, int]:
                 mine.signature_id,
                 form.words.data,
                 answer_due_working_days=config().answer_due_working_days,
-                holidays=shipped.holidays(),
+                holidays=centre.holidays(),
                 now=clock.now(),
             )
         except MoveRefusedError:

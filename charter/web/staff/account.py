@@ -24,12 +24,13 @@ from charter import clock
 from charter.domain import token as tokens
 from charter.i18n import _, current_language
 from charter.operations import staff as operations
+from charter.queries import registry
 from charter.queries import staff as queries
 from charter.settings import Settings
 from charter.web import gates, limits
 from charter.web.forms import staff_auth as forms
 from charter.web.forms.base import BaseForm
-from charter.web.staff import factors
+from charter.web.staff import factors, way_in
 
 #: `auth.py` adds the doors to Flask-Security's views.
 blueprint = Blueprint("staff_auth", __name__, url_prefix=gates.PREFIX)
@@ -39,8 +40,11 @@ blueprint = Blueprint("staff_auth", __name__, url_prefix=gates.PREFIX)
 @gates.staff_required
 def account() -> str:
     """One's own account."""
-    view = queries.get_account(gates.current_staff().id)
-    return render_template("staff/auth/account.html", section="account", account=view)
+    member = gates.current_staff()
+    view = queries.get_account(member.id)
+    within = member.regions or ()
+    regions = [one.name for one in registry.regions(current_language()) if one.code in within] if within else []
+    return render_template("staff/auth/account.html", section="account", account=view, regions=regions)
 
 
 @blueprint.route("/account/password", methods=["GET", "POST"])
@@ -55,6 +59,7 @@ def change_password() -> Response:
             member.id,
             password_hash=factors.hashed(form.new_password.data),
             keep_digest=gates.session_digest(),
+            keep_device=way_in.device().digest,
             now=clock.now(),
         )
         flash(_("Your password is changed. Other browsers are signed out."), "good")

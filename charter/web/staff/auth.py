@@ -37,7 +37,7 @@ from charter.settings import Settings
 from charter.web import gates, limits
 from charter.web.forms import staff_auth as forms
 from charter.web.forms.base import BaseForm
-from charter.web.staff import factors, passkeys, way_in
+from charter.web.staff import again, factors, passkeys, way_in
 from charter.web.staff.account import blueprint, first_token, page, to_sign_in
 from charter.web.staff.way_in import arrived, from_the_start, to
 
@@ -385,7 +385,7 @@ def _on_signed_in(_app: Flask, user: Any, **_more: Any) -> None:
     token, digest = way_in.new_session()
     way_in.begin_session(token, language=user.language)
     now = clock.now()
-    operations.add_session(user.id, digest=digest, now=now)
+    operations.add_session(user.id, digest=digest, now=now, device=way_in.device())
     if is_first_time:
         operations.audit_second_factor(user.id, now=now)
 
@@ -423,6 +423,7 @@ def _flask_security_config(config: Settings) -> dict[str, Any]:
 def init_app(app: Flask, config: Settings) -> None:
     """Gates, limits, Flask-Security and the doors to it. After database, languages and CSRF protection."""
     gates.init_app(app)
+    gates.asks_again(again.ask)
     limits.init_app(app)
     app.config.update({f"SECURITY_{name}": value for name, value in _flask_security_config(config).items()})
     datastore = SQLAlchemyUserDatastore(db, StaffAccount, None)  # type: ignore[arg-type]

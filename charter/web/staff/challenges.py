@@ -24,6 +24,7 @@ class Purpose(StrEnum):
     SIGN_IN = "sign-in"
     SECOND_FACTOR = "second-factor"
     ADD = "add"
+    AGAIN = "again"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from charter import clock, mail, meters
 from charter.domain.calendar import local_date
 from charter.domain.duties import Right
-from charter.domain.errors import DecidedMeanwhileError, TooLateError
+from charter.domain.errors import DecidedMeanwhileError, DutyRefusedError, TooLateError
 from charter.i18n import _, current_language
 from charter.operations import corrections as operations
 from charter.queries import corrections as queries
@@ -22,6 +22,7 @@ from charter.web.forms.entry import AnswerCorrectionForm
 from charter.web.gates import current_staff, duty
 from charter.web.labels import CORRECTION_STATES
 from charter.web.staff.desk import blueprint, dossier_part
+from charter.web.staff.reads import note_read
 
 #: Where the browser remembers the decision that it can still take back.
 _LAST = "last_correction"
@@ -39,13 +40,14 @@ def of_dossier(found: Dossier) -> object:
 @duty(Right.READ)
 def corrections() -> str:
     """What waits, oldest due first."""
-    page = queries.queue(current_language(), today=local_date(clock.now()), after=_after())
+    regions = current_staff().regions
+    page = queries.queue(current_language(), today=local_date(clock.now()), after=_after(), regions=regions)
     behind = page.next_after
     return render_template(
         "staff/corrections.html",
         section="corrections",
         page=page,
-        count=queries.count_waiting(),
+        count=queries.count_waiting(regions),
         most_counted=queries.MOST_COUNTED,
         next_url=None if behind is None else url_for("staff.corrections", after=f"{behind[0]}.{behind[1]}"),
         undo_correction=_undo_offer(),
@@ -80,10 +82,13 @@ def _get_case(correction_id: int) -> Case:
     case = queries.find_case(correction_id, current_language())
     if case is None:
         abort(404)
+    if not current_staff().covers(case.before.region_code):
+        raise DutyRefusedError
     return case
 
 
 def _page(case: Case, form: AnswerCorrectionForm, **more: Any) -> str:
+    note_read("correction", subject="correction", subject_id=case.correction_id)
     form.offer()
     return render_template(
         "staff/correction.html",
@@ -123,7 +128,7 @@ def decide_correction(correction_id: int) -> BaseResponse | str | tuple[str, int
         return _told_meanwhile(correction_id, error), 409
     meters.decided(f"correction-{form.action.data}")
     session[_LAST] = correction_id
-    following = queries.next_waiting(skip=correction_id)
+    following = queries.next_waiting(skip=correction_id, regions=current_staff().regions)
     if following is None:
         return redirect(url_for("staff.corrections"), code=303)
     return redirect(url_for("staff.correction", correction_id=following), code=303)

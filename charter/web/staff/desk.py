@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
 from typing import Any
 
 from flask import (
@@ -13,6 +12,7 @@ from flask import (
     current_app,
     flash,
     g,
+    jsonify,
     redirect,
     render_template,
     request,
@@ -24,17 +24,21 @@ from werkzeug.wrappers import Response as BaseResponse
 from charter import clock, mail, meters
 from charter.domain.calendar import local_date
 from charter.domain.duties import Right
-from charter.domain.errors import DecidedMeanwhileError, NotFoundError, TooLateError
+from charter.domain.errors import DecidedMeanwhileError, DutyRefusedError, NotFoundError, TooLateError
+from charter.domain.queue import QueueFilter
 from charter.i18n import LANGUAGES, _, current_language
-from charter.operations import outbox, review
+from charter.operations import claims, outbox, review
 from charter.queries import outbox as outbox_queries
+from charter.queries import queue as queue_queries
 from charter.queries import review as queries
+from charter.queries.neighbours import find_neighbours
 from charter.queries.review import Dossier
 from charter.settings import Settings
 from charter.web.forms.review import DecisionForm
 from charter.web.gates import current_staff, duty, open_to_all
 from charter.web.labels import STATES
-from charter.web.staff import hinting
+from charter.web.staff import filtering
+from charter.web.staff.reads import note_read
 
 blueprint = Blueprint("staff", __name__, url_prefix="/staff")
 
@@ -47,44 +51,7 @@ def _config() -> Settings:
     return settings
 
 
-def _after() -> tuple[date, int] | None:
-    raw = request.args.get("after", "")
-    day, _dot, last = raw.partition(".")
-    try:
-        return (date.fromisoformat(day), int(last[:15])) if raw else None
-    except ValueError:
-        abort(404)
-
-
-@blueprint.get("/")
-@duty(Right.READ)
-def queue() -> str:
-    """What waits, oldest due first."""
-    now = clock.now()
-    state = request.args.get("state")
-    if state not in {None, "confirmed", "clarification", "held"}:
-        abort(404)
-    language = current_language()
-    page = None if state == "held" else queries.queue(language, today=local_date(now), after=_after(), state=state)
-    return render_template(
-        "staff/queue.html",
-        section="queue",
-        state=state or "confirmed",
-        page=page,
-        held=queries.held(language) if state == "held" else None,
-        counts={name: queries.count_waiting(name) for name in ("confirmed", "clarification")},
-        most_counted=queries.MOST_COUNTED,
-        marks=hinting.marks_of(page.rows) if page is not None else {},
-        next_url=(
-            url_for("staff.queue", state=state, after=f"{page.next_after[0]}.{page.next_after[1]}")
-            if page is not None and page.next_after is not None
-            else None
-        ),
-        undo=_undo_offer(),
-    )
-
-
-def _undo_offer() -> queries.UndoOffer | None:
+def undo_offer() -> queries.UndoOffer | None:
     decision_id = session.get("last_decision")
     if not isinstance(decision_id, int):
         return None
@@ -96,14 +63,18 @@ def _undo_offer() -> queries.UndoOffer | None:
 def dossier(signature_id: int) -> str:
     """One application: what was written, what the public would see, history, decision."""
     found = _get_dossier(signature_id)
-    form = DecisionForm(formdata=None, data={"version": found.version})
+    wanted = filtering.read(request.args.to_dict(flat=False)) or QueueFilter()
+    form = DecisionForm(formdata=None, data={"version": found.version, "view": filtering.query_of(wanted)})
     return _dossier_page(found, form)
 
 
 def _get_dossier(signature_id: int) -> Dossier:
-    found = queries.find_dossier(signature_id, current_language())
+    member = current_staff()
+    found = queries.find_dossier(signature_id, current_language(), regions=member.regions)
     if found is None:
         abort(404)
+    if not member.covers(found.region_code):
+        raise DutyRefusedError
     return found
 
 
@@ -123,30 +94,57 @@ def dossier_part(name: str) -> Callable[[Part], Part]:
 
 
 def _dossier_page(found: Dossier, form: DecisionForm, **more: Any) -> str:
+    note_read("dossier", subject="signature", subject_id=found.signature_id)
     form.offer()
+    wanted = filtering.read_query(form.view.data or "")
     return render_template(
         "staff/dossier.html",
         section="queue",
         dossier=found,
+        values=filtering.values_of(wanted),
+        view=filtering.query_of(wanted),
+        next_url=_url_behind(found.signature_id, wanted) if found.is_pending else None,
+        neighbours=find_neighbours(found.signature_id, current_language(), regions=current_staff().regions),
         form=form,
         late=found.due_on is not None and found.due_on < local_date(clock.now()),
-        undo=_undo_offer(),
+        undo=undo_offer(),
         **{name: find(found) for name, find in _parts.items()},
         **{"preview": None, **more},
     )
 
 
+def _url_behind(signature_id: int, wanted: QueueFilter) -> str | None:
+    """What comes next in the view after this one, fetched ahead by browsers that run our script."""
+    member, now = current_staff(), clock.now()
+    if not member.may(Right.REVIEW):
+        return None
+    following = queue_queries.next_in_queue(
+        skip=signature_id,
+        wanted=wanted,
+        regions=member.regions,
+        staff_id=member.id,
+        today=local_date(now),
+        now=now,
+    )
+    return None if following is None else filtering.dossier_url(following, wanted)
+
+
 def preview_mail(found: Dossier, *, action: str, reason: str | None, note: str | None) -> mail.Words:
     """The exact mail that a decision sends; links and number are not known yet and are shown as such."""
+    return compose_preview(found.language, found.entry, action=action, reason=reason, note=note)
+
+
+def compose_preview(language: str, entry: str, *, action: str, reason: str | None, note: str | None) -> mail.Words:
+    """The same in one language for one entry, or for many whose addresses differ."""
     settings = _config()
-    base = f"{settings.public_url}/{found.language}"
+    base = f"{settings.public_url}/{language}"
     values: dict[str, Any] = {"reason": reason, "note": note}
     links = {"my_url": f"{base}/my/…", "charter_url": f"{base}/charter/", "sign_url": f"{base}/sign/"}
     if action == "approve":
         values = {"number": "…", "has_receipt": True}
-        links["entry_url"] = f"{base}/registry/entries/{found.entry}"
-        links["verify_url"] = f"{base}/verify/?entry={found.entry}"
-    return mail.compose(_MAILS[action], language=found.language, values=values, links=links, settings=settings)
+        links["entry_url"] = f"{base}/registry/entries/{entry}"
+        links["verify_url"] = f"{base}/verify/?entry={entry}"
+    return mail.compose(_MAILS[action], language=language, values=values, links=links, settings=settings)
 
 
 @blueprint.post("/review/<row:signature_id>/")
@@ -174,10 +172,22 @@ def decide(signature_id: int) -> BaseResponse | str | tuple[str, int]:
         return _told_meanwhile(signature_id, error), 409
     meters.decided(form.action.data)
     session["last_decision"] = decision_id
-    following = queries.next_in_queue(skip=signature_id)
-    return redirect(
-        url_for("staff.queue") if following is None else url_for("staff.dossier", signature_id=following), code=303
+    return _go_on(signature_id, filtering.read_query(form.view.data or ""))
+
+
+def _go_on(signature_id: int, wanted: QueueFilter) -> BaseResponse:
+    """Takes the next application of the view and leads to it; a script that holds it already is told so."""
+    now = clock.now()
+    following = claims.take_next(wanted, staff_id=current_staff().id, today=local_date(now), now=now, skip=signature_id)
+    target = filtering.queue_url(wanted) if following is None else filtering.dossier_url(following, wanted)
+    if request.headers.get("Accept") != "application/json":
+        return redirect(target, code=303)
+    claim = None if following is None else queries.find_claim(following, now=now)
+    page = render_template(
+        "staff/_swapped.html", undo=undo_offer(), claim=claim, signature_id=following, view=filtering.query_of(wanted)
     )
+    behind = None if following is None else _url_behind(following, wanted)
+    return jsonify(url=target, slots=page, next=behind)
 
 
 def _told_meanwhile(signature_id: int, error: DecidedMeanwhileError) -> str:
@@ -192,6 +202,7 @@ def _told_meanwhile(signature_id: int, error: DecidedMeanwhileError) -> str:
     form = DecisionForm()
     form.version.data = found.version
     form.version.raw_data = None
+    form.view.data = request.form.get("view", "")
     return _dossier_page(found, form, meanwhile=words)
 
 
@@ -229,10 +240,14 @@ def release(signature_id: int) -> BaseResponse:
 @duty(Right.READ)
 def mail_page() -> str:
     """The state of the outbox, and mail that was given up."""
+    failed = outbox_queries.failed_mail(current_staff().regions)
+    if failed:
+        # Their addresses stand there.
+        note_read("failed-mail", subject="message")
     return render_template(
         "staff/mail.html",
         section="mail",
-        failed=outbox_queries.failed_mail(),
+        failed=failed,
         health=outbox_queries.mail_health(now=clock.now()),
         flow=outbox_queries.mail_flow(budget=_config().mail_hourly_budget, now=clock.now()),
         most_counted=outbox_queries.MOST_COUNTED,

@@ -114,13 +114,19 @@ class OneTimeTotp(Totp):
     def verify_totp(self, token: str, totp_secret: str, user: Any, window: int = 0) -> bool:
         """Whether the code is right and new; within the sign-in's writing transaction."""
         is_new_secret = totp_secret != user.tf_totp_secret
+        last = None if is_new_secret else user.totp_last_counter
+        counter = self._counter(token, totp_secret, last=last, window=window)
+        return counter is not None and operations.take_totp_counter(user.id, counter, is_new_secret=is_new_secret)
+
+    def find_counter(self, token: str, user: Any, window: int) -> int | None:
+        """The 30-second step of a right and new code of the account's own app."""
+        return self._counter(token, user.tf_totp_secret, last=user.totp_last_counter, window=window)
+
+    def _counter(self, token: str, totp_secret: str, *, last: int | None, window: int) -> int | None:
         try:
-            match = self._totp.verify(
-                token, totp_secret, window=window, last_counter=None if is_new_secret else user.totp_last_counter
-            )
+            return int(self._totp.verify(token, totp_secret, window=window, last_counter=last).counter)
         except (TokenError, ValueError, KeyError):  # the latter two: encrypted with another key
-            return False
-        return operations.take_totp_counter(user.id, match.counter, is_new_secret=is_new_secret)
+            return None
 
     def generate_qrcode(self, username: str, totp: str) -> str:
         """As a data: address. With a white ground of its own: phones do not read it light on dark."""
@@ -140,6 +146,15 @@ def is_code_of_app(typed: str, *, totp_secret: str, user: Any) -> bool:
     if len(digits) != CODE_DIGITS or not (digits.isascii() and digits.isdigit()):
         return False
     return bool(security().totp_factory.verify_totp(digits, totp_secret, user, window=TOTP_WINDOW_SECONDS))
+
+
+def counter_of_code(typed: str, *, user: Any) -> int | None:
+    """The 30-second step of a right code of the app; None for a wrong one, or one that was used. Writes nothing."""
+    digits = "".join(typed.split())
+    if len(digits) != CODE_DIGITS or not (digits.isascii() and digits.isdigit()):
+        return None
+    totp: OneTimeTotp = security().totp_factory
+    return totp.find_counter(digits, user, window=TOTP_WINDOW_SECONDS)
 
 
 # ── recovery codes ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -175,6 +190,11 @@ class HashedRecoveryCodes(MfRecoveryCodesUtil):
 def is_recovery_code(typed: str, *, user: Any) -> bool:
     """Whether this is one of the recovery codes that are left."""
     return bool(security().mf_recovery_codes_util.check_recovery_code(user, typed))
+
+
+def recovery_digest(typed: str, *, user: Any) -> str:
+    """What the database would keep of this recovery code."""
+    return _code_digest(user, typed)
 
 
 def _code_digest(user: Any, code: str) -> str:

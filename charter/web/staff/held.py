@@ -17,6 +17,7 @@ from charter.settings import Settings
 from charter.web.gates import current_staff, duty
 from charter.web.labels import HELD_BECAUSE
 from charter.web.staff.desk import blueprint
+from charter.web.staff.reads import note_read
 
 #: By what groups are made, in words.
 GROUPINGS = {
@@ -55,7 +56,10 @@ def held() -> str:
     """What was set aside, in groups; with `key` the signatures of one group."""
     by = _by(request.args.get("by"))
     key = request.args.get("key")
-    found = queries.groups(by)
+    regions = current_staff().regions
+    found = queries.groups(by, regions)
+    if key is not None:
+        note_read("held", subject="signature", by=by)
     return render_template(
         "staff/held.html",
         section="held",
@@ -63,7 +67,7 @@ def held() -> str:
         groupings=GROUPINGS,
         found=found,
         group=next((group for group in found.groups if group.key == key), None),
-        members=queries.members(by, key, current_language()) if key is not None else None,
+        members=queries.members(by, key, current_language(), regions) if key is not None else None,
         most=holding.MOST_AT_ONCE,
         name_of=group_name,
     )

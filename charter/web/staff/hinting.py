@@ -13,7 +13,8 @@ from charter.domain.hints import Hint
 from charter.i18n import _, ngettext
 from charter.i18n import lazy_gettext as _l
 from charter.queries import hints as queries
-from charter.queries.review import QueueRow
+from charter.queries.queue import QueueRow
+from charter.queries.selection import Chosen
 from charter.settings import Settings
 from charter.web.labels import HELD_BECAUSE
 
@@ -116,14 +117,16 @@ def say(found: Sequence[Hint]) -> list[Said]:
     said = []
     for hint in found:
         links: list[tuple[str, dict[str, object], str]] = [
-            ("staff.dossier", {"signature_id": signature_id}, name) for signature_id, name, _state in hint.signatures
+            ("staff.dossier", {"signature_id": signature_id}, name)
+            for signature_id, name, _state in hint.signatures
+            if name
         ]
         links += [("registry.entry", {"entry": entry}, f"{name}, № {number}") for entry, name, number in hint.entries]
         said.append(Said(_WORDS[hint.code](hint), tuple(links)))
     return said
 
 
-def marks_of(rows: Sequence[QueueRow]) -> dict[int, list[str]]:
+def marks_of(rows: Sequence[QueueRow | Chosen]) -> dict[int, list[str]]:
     """Short marks for a page of the queue."""
     found = queries.marks([(row.signature_id, row.full_name, row.mail_domain) for row in rows], throwaway=throwaway())
     return {signature_id: [str(MARKS[code]) for code in codes] for signature_id, codes in found.items()}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from flask import abort, current_app, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from charter import clock, meters, shipped
+from charter import clock, meters
 from charter.domain.calendar import local_date
 from charter.domain.duties import Right
-from charter.domain.errors import DecidedMeanwhileError, FieldRefusedError, MoveRefusedError
+from charter.domain.errors import DecidedMeanwhileError, DutyRefusedError, FieldRefusedError, MoveRefusedError
 from charter.i18n import _, current_language
 from charter.operations import rights as operations
 from charter.operations.rights import Letter
@@ -18,11 +18,13 @@ from charter.queries import rights as queries
 from charter.queries.holdings import Holdings
 from charter.queries.review import Dossier
 from charter.settings import Settings
+from charter.web import centre
 from charter.web.forms.rights import CorrectByLetterForm, LetterForm
 from charter.web.gates import current_staff, duty
 from charter.web.handing_over import as_file
 from charter.web.signing import offer_choices, refusal_fields
 from charter.web.staff.desk import blueprint, dossier_part
+from charter.web.staff.reads import note_read
 
 
 @dossier_part("letters")
@@ -38,7 +40,9 @@ def letters() -> str:
     raw = request.args.get("before", "")
     if raw and not (raw.isascii() and raw.isdigit() and len(raw) <= 15):
         abort(404)
-    rows, behind = queries.letters(before=int(raw) if raw else None)
+    rows, behind = queries.letters(before=int(raw) if raw else None, regions=current_staff().regions)
+    if rows:
+        note_read("letters", subject="signature")
     return render_template(
         "staff/letters.html",
         section="objections",
@@ -92,10 +96,10 @@ def correct_by_letter(signature_id: int) -> BaseResponse | str | tuple[str, int]
         abort(404)
     if request.method != "POST":
         form = CorrectByLetterForm.filled(stands, version=found.version)
-        offer_choices(form)
+        offer_choices(form, stands=stands)
         return _details_page(found, form)
     form = CorrectByLetterForm()
-    offer_choices(form)
+    offer_choices(form, stands=stands)
     if not form.validate():
         return _details_page(found, form), 422
     letter = Letter(
@@ -130,7 +134,7 @@ def _record(found: Dossier, letter: Letter, *, version: int) -> int:
         expected_version=version,
         staff_id=current_staff().id,
         answer_due_working_days=settings.answer_due_working_days,
-        holidays=shipped.holidays(),
+        holidays=centre.holidays(),
         now=clock.now(),
     )
 
@@ -140,10 +144,13 @@ def _get(signature_id: int) -> Dossier:
     # Who is forgotten can be asked nothing and given nothing.
     if found is None or found.is_forgotten:
         abort(404)
+    if not current_staff().covers(found.region_code):
+        raise DutyRefusedError
     return found
 
 
 def _page(found: Dossier, form: LetterForm, *, meanwhile: str | None = None) -> str:
+    note_read("dossier", subject="signature", subject_id=found.signature_id)
     if meanwhile is not None:
         form.version.data, form.version.raw_data = found.version, None
     return render_template(
@@ -158,6 +165,7 @@ def _page(found: Dossier, form: LetterForm, *, meanwhile: str | None = None) -> 
 
 
 def _details_page(found: Dossier, form: CorrectByLetterForm, *, meanwhile: str | None = None) -> str:
+    note_read("dossier", subject="signature", subject_id=found.signature_id)
     if meanwhile is not None:
         form.version.data, form.version.raw_data = found.version, None
     return render_template(
@@ -207,6 +215,7 @@ def _held(request_id: int) -> Holdings:
         held = holdings.holdings_of(signature_id, language=current_language(), key=key, now=now)
     if held is None:
         abort(404)
+    note_read("hand-over", subject="signature", subject_id=signature_id, request=request_id)
     return held
 
 

@@ -18,6 +18,7 @@ from charter.settings import Settings
 from charter.web.forms.contact import AskForm
 from charter.web.gates import current_staff, duty
 from charter.web.staff.desk import blueprint, dossier_part
+from charter.web.staff.reads import note_read
 
 
 def _config() -> Settings:
@@ -31,6 +32,7 @@ def _find(mailbox: str) -> MailboxView:
         key=_config().secret_key.encode(),
         waiting_codes=operations.WAITING,
         longest_stop=operations.LONGEST_STOP,
+        regions=current_staff().regions,
         now=clock.now(),
     )
 
@@ -52,12 +54,16 @@ def mailboxes() -> str:
 
 
 def _page(form: AskForm, email: EmailAddress | None, told: tuple[str, str] | None = None) -> str:
+    box = None if email is None else _find(email.mailbox)
+    if box is not None:
+        newest = max((one.signature_id for one in box.signatures), default=None)
+        note_read("mailbox", subject="mailbox", subject_id=newest)
     return render_template(
         "staff/mailboxes.html",
         section="mail",
         form=form,
         email=email,
-        box=None if email is None else _find(email.mailbox),
+        box=box,
         told=told,
         most_counted=queries.MOST_COUNTED,
     )

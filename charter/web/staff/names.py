@@ -23,7 +23,11 @@ from charter.web.staff.desk import blueprint, dossier_part
 def hints_of(dossier: Dossier) -> list[hinting.Said]:
     """What may be worth a second look; nothing once the person is forgotten."""
     subject = queries.find_subject(dossier.signature_id)
-    return [] if subject is None else hinting.say(queries.hints_for(subject, throwaway=hinting.throwaway()))
+    return (
+        []
+        if subject is None
+        else hinting.say(queries.hints_for(subject, throwaway=hinting.throwaway(), regions=current_staff().regions))
+    )
 
 
 @blueprint.get("/names/")

@@ -8,10 +8,16 @@ from typing import Any
 from flask import abort, current_app, flash, redirect, render_template, request, session, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from charter import clock, mail, meters, shipped
+from charter import clock, mail, meters
 from charter.domain.calendar import due_on, local_date
 from charter.domain.duties import Right
-from charter.domain.errors import DecidedMeanwhileError, MoveRefusedError, SameReviewerError, TooLateError
+from charter.domain.errors import (
+    DecidedMeanwhileError,
+    DutyRefusedError,
+    MoveRefusedError,
+    SameReviewerError,
+    TooLateError,
+)
 from charter.domain.signature import Move
 from charter.i18n import _
 from charter.operations import objections as operations
@@ -19,10 +25,12 @@ from charter.queries import objections as queries
 from charter.queries.objections import ObjectionView
 from charter.queries.review import Dossier
 from charter.settings import Settings
+from charter.web import centre
 from charter.web.forms.rights import ObjectionAnswerForm
 from charter.web.gates import current_staff, duty
 from charter.web.labels import OBJECTIONS
 from charter.web.staff.desk import blueprint, dossier_part
+from charter.web.staff.reads import note_read
 
 #: Where the browser remembers the answer that it can still take back.
 _LAST = "last_objection"
@@ -46,7 +54,8 @@ def origin_of(found: Dossier) -> ObjectionView | None:
 @duty(Right.READ)
 def objections() -> str:
     """What waits, oldest due first."""
-    page = queries.queue(staff_id=current_staff().id, today=local_date(clock.now()), after=_after())
+    member = current_staff()
+    page = queries.queue(staff_id=member.id, today=local_date(clock.now()), after=_after(), regions=member.regions)
     behind = page.next_after
     return render_template(
         "staff/objections.html",
@@ -85,16 +94,19 @@ def _get(objection_id: int) -> ObjectionView:
     found = queries.find(objection_id)
     if found is None:
         abort(404)
+    if not current_staff().covers(found.region_code):
+        raise DutyRefusedError
     return found
 
 
 def _page(found: ObjectionView, form: ObjectionAnswerForm, **more: Any) -> str:
+    note_read("objection", subject="objection", subject_id=found.objection_id)
     return render_template(
         "staff/objection.html",
         section="objections",
         found=found,
         form=form,
-        is_yours=found.first_staff_id == current_staff().id,
+        is_yours=current_staff().id in {found.first_staff_id, found.approved_by},
         late=found.due_on < local_date(clock.now()),
         undo_objection=_undo_offer(),
         **{"preview": None, **more},
@@ -121,7 +133,7 @@ def answer_objection(objection_id: int) -> BaseResponse | str | tuple[str, int]:
             expected_version=form.version.data or 0,
             staff_id=current_staff().id,
             answer_due_working_days=settings.answer_due_working_days,
-            holidays=shipped.holidays(),
+            holidays=centre.holidays(),
             key=settings.secret_key.encode(),
             undo_seconds=settings.undo_seconds,
             now=clock.now(),
@@ -178,7 +190,7 @@ def _preview_mail(found: ObjectionView, *, is_upheld: bool, answer: str | None) 
         if found.about == "correction":
             return None
         working_days = settings.answer_due_working_days
-        values["due_on"] = due_on(clock.now(), working_days=working_days, holidays=shipped.holidays()).isoformat()
+        values["due_on"] = due_on(clock.now(), working_days=working_days, holidays=centre.holidays()).isoformat()
     kind = "objection-upheld" if is_upheld else "objection-rejected"
     links = {"my_url": f"{base}/my/…"}
     return mail.compose(kind, language=found.language, values=values, links=links, settings=settings)

@@ -34,6 +34,8 @@ PAGES = {
     "staff_auth.passkey_second_factor_challenge": "staff_auth.two_factor_token_validation",
     "staff_auth.passkey_challenge": "staff_auth.passkeys",
     "staff_auth.remove_passkey": "staff_auth.passkeys",
+    "staff_auth.passkey_again": "staff_auth.second_factor_again",
+    "staff_auth.passkey_again_challenge": "staff_auth.second_factor_again",
 }
 
 
@@ -52,10 +54,9 @@ class Offer:
 @limits.of_passkeys
 def passkeys() -> Response:
     """The list of one's own, and a form for another; the password is asked once more before."""
-    _require_table()
     if request.method == "GET":
         return _list(forms.PasskeyForm()) if way_in.is_password_fresh() else way_in.ask_password("staff_auth.passkeys")
-    site = _require_site()
+    site = require_site()
     form = forms.PasskeyForm()
     if not form.validate():
         return _list(form)
@@ -95,8 +96,7 @@ def passkey_challenge() -> Response:
     """What the browser shall ask the device that is to keep a new passkey. 422: the name first, 403: the password."""
     from charter.domain import authenticators
 
-    _require_table()
-    site = _require_site()
+    site = require_site()
     if not way_in.is_password_fresh():
         abort(403)
     if not forms.PasskeyForm().validate():
@@ -121,7 +121,6 @@ def passkey_challenge() -> Response:
 @gates.staff_required
 def remove_passkey(passkey_id: int) -> Response:
     """From now on this passkey opens nothing."""
-    _require_table()
     if not way_in.is_password_fresh():
         return way_in.ask_password("staff_auth.passkeys")
     try:
@@ -146,8 +145,7 @@ def passkey_sign_in_challenge() -> Response:
     """What the browser shall ask whatever device is there; the same for everybody."""
     from charter.domain import authenticators
 
-    _require_table()
-    site = _require_site()
+    site = require_site()
     challenge = challenges.give(Purpose.SIGN_IN)
     return jsonify(authenticators.question_for_known(site, challenge=challenge.value))
 
@@ -159,8 +157,7 @@ def passkey_sign_in() -> Response:
     """Both factors at once: the device was there and has verified its owner."""
     if gates.find_presence() is not None:
         return way_in.to("staff.queue")
-    _require_table()
-    site = _require_site()
+    site = require_site()
     wanted = gates.safe_next(request.form.get("next"))
     challenge = challenges.take(Purpose.SIGN_IN)
     refusal = _too_late() if challenge is None else _sign_in(site, challenge.value, who=None)
@@ -180,8 +177,7 @@ def passkey_second_factor_challenge() -> Response:
     """What the browser shall ask the devices of whoever gave the password."""
     from charter.domain import authenticators
 
-    _require_table()
-    site = _require_site()
+    site = require_site()
     uniquifier, staff_id = _owing()
     if staff_id is None:
         return way_in.from_the_start()
@@ -197,8 +193,7 @@ def passkey_second_factor() -> Response:
     """Second step with a passkey of the account whose password was given."""
     if gates.find_presence() is not None:
         return way_in.to("staff_auth.account")
-    _require_table()
-    site = _require_site()
+    site = require_site()
     uniquifier, staff_id = _owing()
     if staff_id is None:
         return way_in.from_the_start()
@@ -218,7 +213,7 @@ def _owing() -> tuple[str, int | None]:
     return uniquifier, queries.find_owing_second_factor(uniquifier)
 
 
-# ── what both have in common ─────────────────────────────────────────────────────────────────────────────────────────
+# ── what all have in common ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _sign_in(site: Site, challenge: bytes, *, who: int | None) -> str | None:
@@ -233,13 +228,27 @@ def _sign_in(site: Site, challenge: bytes, *, who: int | None) -> str | None:
         _note("answer")
         return _refused()
     outcome = operations.sign_in(
-        known.id, staff_id=known.staff_id, sign_count=sign_count, session_digest=digest, now=clock.now()
+        known.id,
+        staff_id=known.staff_id,
+        sign_count=sign_count,
+        session_digest=digest,
+        device=way_in.device(),
+        now=clock.now(),
     )
     if isinstance(outcome, Refusal):
         _note(outcome.value)
         return _refused()
     _begin_session(token, outcome, gave_password=who is not None)
     return None
+
+
+def proved(site: Site, challenge: bytes, *, who: int) -> tuple[KnownPasskey, int] | None:
+    """Whose passkey answered the question of somebody signed in, and its counter; None for a wrong answer."""
+    try:
+        return _proved(_read_answer(), site, challenge, who=who)
+    except PasskeyError:
+        _note("answer")
+        return None
 
 
 def _proved(answer: Answer, site: Site, challenge: bytes, *, who: int | None) -> tuple[KnownPasskey, int]:
@@ -290,23 +299,16 @@ def _site() -> Site | None:
     return passkeys_domain.site_of(config.public_url)
 
 
-def _require_site() -> Site:
+def require_site() -> Site:
+    """Whose passkeys these are; 404 where the service has no name for them."""
     site = _site()
     if site is None:
         abort(404)
     return site
 
 
-def _require_table() -> None:
-    """While processes are replaced one by one, the database may be of the first release."""
-    if not queries.has_table():
-        abort(404)
-
-
-def _offer() -> Offer | None:
-    """None where the database cannot keep passkeys yet: nothing is said of them then."""
-    if not queries.has_table():
-        return None
+def offer() -> Offer:
+    """What pages say of passkeys here."""
     site = _site()
     return Offer(None if site is None else site.origin)
 
@@ -323,4 +325,4 @@ def _can_stand_in() -> bool:
 
 @blueprint.context_processor
 def _in_templates() -> dict[str, Any]:
-    return {"passkey_offer": _offer, "own_passkeys": _own, "passkey_can_stand_in": _can_stand_in}
+    return {"passkey_offer": offer, "own_passkeys": _own, "passkey_can_stand_in": _can_stand_in}

@@ -6,12 +6,13 @@ import hashlib
 import secrets
 from typing import Any
 
-from flask import Response, flash, g, make_response, redirect, session, url_for
+from flask import Response, after_this_request, flash, g, make_response, redirect, session, url_for
 
 from charter import clock
 from charter.i18n import _
-from charter.web import gates
-from charter.web.staff import factors
+from charter.operations.staff import DEVICE_KEPT_DAYS, Device
+from charter.web import gates, headers, limits
+from charter.web.staff import browsers, factors
 
 #: Between password and second factor: long enough to find the telephone.
 STEP_MINUTES = 15
@@ -62,6 +63,18 @@ def new_session() -> tuple[str, bytes]:
     """The random id of a new session, for its cookie, and the digest that the database keeps of it."""
     token = secrets.token_urlsafe(32)
     return token, hashlib.sha256(token.encode()).digest()
+
+
+def device() -> Device:
+    """The browser at hand; one that brings no cookie of an earlier time gets one with this answer."""
+    token = limits.device_token() or secrets.token_urlsafe(32)
+
+    @after_this_request
+    def keep(response: Response) -> Response:
+        headers.set_cookie(response, limits.DEVICE_COOKIE, token, max_age_seconds=DEVICE_KEPT_DAYS * 24 * 3600)
+        return response
+
+    return Device(limits.device_digest(token), browsers.family())
 
 
 def begin_session(token: str, *, language: str) -> None:
