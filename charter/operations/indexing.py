@@ -24,6 +24,8 @@ PERSONAL = (
     "objection",
     "signing_trace",
     "log_event",
+    "signature_word",
+    "import_row",
 )
 
 

@@ -352,8 +352,7 @@ def test_the_address_is_kept_until_the_last_mail_has_left(
         work(app)
         assert get(app, signature_id).email == ADDRESS
     work(app)
-    assert mails(app)[-1]["To"] == ADDRESS
-    assert mails(app)[-1]["Subject"] == "Ваша подпись отозвана"
+    assert [mail["Subject"] for mail in mails(app) if mail["To"] == ADDRESS][-1] == "Ваша подпись отозвана"
     assert get(app, signature_id).email == ""
 
 
@@ -372,7 +371,8 @@ def test_no_longer_than_three_days_whatever_the_mail_server_or_the_clock_does(
     assert get(app, signature_id).email == ""
     with app.app_context():
         assert db.session.scalars(select(LogEvent)).all() == []
-        assert db.session.scalars(select(Message)).all() == []
+        # The team's week goes its own way.
+        assert db.session.scalars(select(Message).where(Message.kind != "staff-weekly")).all() == []
 
 
 def test_a_last_mail_that_fails_for_good_is_waited_for_no_longer(app: Flask, desk: Desk, clock: Clock) -> None:

@@ -154,25 +154,22 @@ def _decide(form: DecisionForm, versions: Mapping[int, int]) -> BaseResponse:
     return redirect(url_for("staff.bulk_report", mark=outcome.mark), code=303)
 
 
-@blueprint.get("/bulk/<mark>/")
+@blueprint.get("/bulk/<entry:mark>/")
 @duty(Right.READ)
 def bulk_report(mark: str) -> str:
     """What became of a selection: decided, skipped and why, and the way back while it lasts."""
     member = current_staff()
-    is_mark = len(mark) <= 32 and mark.isascii() and mark.isalnum()
-    found = queries.find_report(mark, staff_id=member.id, regions=member.regions, now=clock.now()) if is_mark else None
+    found = queries.find_report(mark, staff_id=member.id, regions=member.regions, now=clock.now())
     if found is None:
         abort(404)
     note_read("selection", subject="signature", found=len(found.decided))
     return render_template("staff/bulk_report.html", section="queue", report=found)
 
 
-@blueprint.post("/bulk/<mark>/undo")
+@blueprint.post("/bulk/<entry:mark>/undo")
 @duty(Right.BULK)
 def undo_bulk(mark: str) -> BaseResponse:
     """Takes back one's own selection while its seconds last."""
-    if len(mark) > 32 or not (mark.isascii() and mark.isalnum()):
-        abort(404)
     try:
         count, late = operations.undo_all(mark, staff_id=current_staff().id, now=clock.now())
     except NotFoundError:
