@@ -1,22 +1,30 @@
-"""Lists of people: reading, trying, entering and emptying fifty thousand rows, and what that weighs."""
+"""Lists of people: reading, trying, entering and emptying fifty thousand rows, what it weighs, and importing twice."""
 
 from __future__ import annotations
 
 import csv
 import io
+import multiprocessing
 import resource
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from flask import Flask
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 from xlsxwriter import Workbook  # type: ignore[import-untyped]
 
-from benchmarks.bench import Bench, Line, in_child, number
+from benchmarks.bench import Bench, Line, in_child, in_children, number
 from benchmarks.installation import ENGINES, Installation
 from charter.chores import imports
+from charter.domain.errors import CharterError, FieldRefusedError
+from charter.models.base import db
+from charter.models.importing import ImportJob
 from charter.operations import importing, staff
 from charter.operations.importing import READ_AT_ONCE, NewList
 from charter.sheets import open_sheet
@@ -26,7 +34,8 @@ TEXT = """\
 One process reads a list of people (CSV and XLSX, six columns) as the desk does when it is sent, and then works as the
 worker does, step after step without a pause: every row tried, every person entered with application, history, link and
 mail, the rows emptied. Rows a second of each part; the longest step, which is what publication waits for at most; and
-what the process weighs more at its heaviest than before."""
+what the process weighs more at its heaviest than before. Then races: two people bring the same file and start it in the
+same moment, with a worker beside each. One of them is told, and the person is entered once."""
 
 ROWS_A_SECOND = 500
 LONGEST_STEP_MS = 400
@@ -38,10 +47,13 @@ _REGIONS = ("г. Алматы", "Астана", "Қызылорда облысы
 def measure(bench: Bench) -> dict[str, Any]:
     """On both engines, each in a process of its own."""
     count = bench.pick(2_000, 50_000, 50_000)
-    figures: dict[str, Any] = {"count": count}
+    rounds = bench.pick(5, 50, 200)
+    figures: dict[str, Any] = {"count": count, "rounds": rounds}
     for engine in ENGINES:
         with bench.installation(engine) as made:
             figures[engine] = in_child(partial(_measure, made, count), seconds=3600)
+        with bench.installation(engine) as made:
+            figures[engine]["twice"] = in_child(partial(_races, made, rounds), seconds=1800)
         bench.say(f"{engine}: {figures[engine]}")
     return figures
 
@@ -84,29 +96,12 @@ def _measure(made: Installation, count: int) -> dict[str, Any]:
     del rows
     before = _heaviest_bytes()
     with app.app_context():
-        now = datetime.now(UTC)
-        staff_id = staff.invite(
-            "Bruno",
-            email="bruno@example.org",
-            language="en",
-            digest=b"b" * 32,
-            expires_at=now + timedelta(hours=1),
-            now=now,
-        )
-        staff.accept_invitation(b"b" * 32, password_hash="-", language="en", now=now)
+        staff_id = _reviewer("bruno")
         parsed = _seconds(lambda: sum(1 for _row in open_sheet(io.BytesIO(as_xlsx)).rows))
         began = time.perf_counter()
         job_id = _bring(as_csv, staff_id)
         read = time.perf_counter() - began
-        importing.choose(
-            job_id,
-            version=2,
-            mapping=dict(enumerate(("full_name", "email", "region", "kind", "affiliation", "language"))),
-            defaults={},
-            again=False,
-            staff_id=staff_id,
-            now=datetime.now(UTC),
-        )
+        _choose(job_id, staff_id)
         settings = app.config["CHARTER"]
         tried = _steps(lambda: imports.step(settings))
         importing.start(job_id, version=4, staff_id=staff_id, now=datetime.now(UTC))
@@ -123,10 +118,32 @@ def _measure(made: Installation, count: int) -> dict[str, Any]:
     }
 
 
-def _bring(data: bytes, staff_id: int) -> int:
+def _reviewer(name: str) -> int:
+    now = datetime.now(UTC)
+    digest = name.encode().ljust(32)
+    staff_id = staff.invite(
+        name, email=f"{name}@example.org", language="en", digest=digest, expires_at=now + timedelta(hours=1), now=now
+    )
+    staff.accept_invitation(digest, password_hash="-", language="en", now=now)
+    return staff_id
+
+
+def _choose(job_id: int, staff_id: int) -> None:
+    importing.choose(
+        job_id,
+        version=2,
+        mapping=dict(enumerate(("full_name", "email", "region", "kind", "affiliation", "language"))),
+        defaults={},
+        again=False,
+        staff_id=staff_id,
+        now=datetime.now(UTC),
+    )
+
+
+def _bring(data: bytes, staff_id: int, *, sha256: str = "0" * 64) -> int:
     sheet = open_sheet(io.BytesIO(data))
     first, header = next(sheet.rows)
-    new = NewList("0" * 64, "Training", sheet.format, sheet.encoding, sheet.sheet, first, header)
+    new = NewList(sha256, "Training", sheet.format, sheet.encoding, sheet.sheet, first, header)
     job_id = importing.begin(new, staff_id=staff_id, now=datetime.now(UTC))
     chunk = []
     for row in sheet.rows:
@@ -154,6 +171,50 @@ def _steps(step: Callable[[], bool]) -> dict[str, float]:
         took = time.perf_counter() - began
         seconds, longest = seconds + took, max(longest, took)
     return {"seconds": seconds, "longest": longest}
+
+
+# ── twice ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _races(made: Installation, rounds: int) -> dict[str, Any]:
+    """`wrong`: rounds without exactly one who started, and people who were not entered exactly once."""
+    app = made.app()
+    with app.app_context():
+        staff_ids = [_reviewer("bruno"), _reviewer("clara")]
+        db.session.remove()
+        db.engine.dispose()
+    barrier = multiprocessing.get_context("fork").Barrier(2)
+    rows = people(rounds)
+    outcomes = in_children([partial(_race, app, barrier, rows, one) for one in staff_ids], seconds=1700)
+    wrong = sum(sorted(pair) != ["lost", "won"] for pair in zip(*outcomes, strict=True))
+    for table, condition in (("signature", ""), ("message", ""), ("signature_event", " WHERE move = 'enter'")):
+        wrong += abs(int(made.scalar(f"SELECT count(*) FROM {table}{condition}")) - rounds)
+    errors = [told for side in outcomes for told in side if told.startswith("!")]
+    return {"wrong": wrong, "errors": dict(Counter(errors))}
+
+
+def _race(app: Flask, barrier: Any, rows: list[tuple[str, ...]], staff_id: int) -> list[str]:
+    """What this side of each round came to: `won`, `lost`, or an error with an exclamation mark."""
+    told = []
+    with app.app_context():
+        settings = app.config["CHARTER"]
+        for place, row in enumerate(rows):
+            job_id = _bring(_as_csv([row]), staff_id, sha256=f"{place:064x}")
+            _choose(job_id, staff_id)
+            _steps(lambda: imports.step(settings))
+            barrier.wait(60)
+            try:
+                version = db.session.scalars(select(ImportJob.version).where(ImportJob.id == job_id)).one()
+                importing.start(job_id, version=version, staff_id=staff_id, now=datetime.now(UTC))
+                told.append("won")
+            except FieldRefusedError:
+                told.append("lost")
+            except (SQLAlchemyError, CharterError) as error:
+                told.append(f"!{type(error).__name__}")
+            _steps(lambda: imports.step(settings))
+            barrier.wait(60)
+        db.session.remove()
+    return told
 
 
 def _heaviest_bytes() -> int:
@@ -187,6 +248,15 @@ def lines(figures: dict[str, Any], baselines: dict[str, float]) -> list[Line]:
             "longest_step_ms",
             f"at most {LONGEST_STEP_MS}",
             lambda value: value <= LONGEST_STEP_MS,
+        ),
+        Line(
+            f"one file imported twice at once, {figures['rounds']} times: without one winner and one person",
+            {
+                engine: str(figures[engine]["twice"]["wrong"] + sum(figures[engine]["twice"]["errors"].values()))
+                for engine in ENGINES
+            },
+            "none",
+            all(not figures[engine]["twice"]["wrong"] + len(figures[engine]["twice"]["errors"]) for engine in ENGINES),
         ),
         Line(
             f"heavier at most, {figures['count']:,} rows",

@@ -95,9 +95,10 @@ def is_slug(text: str) -> bool:
 def tidy(text: str) -> str:
     """What an editor typed, in the one shape of an edition as far as white space goes: a paragraph is a line.
 
-    Nothing else is touched; whether it can be published, `parse_edition` says. An empty text stays empty.
+    Nothing else is touched; whether it can be published, `parse_edition` says. An empty text stays empty. A zero
+    character, which nobody types and no database of ours keeps, is left out.
     """
-    blocks = [line.strip() for line in unicodedata.normalize("NFC", text).splitlines()]
+    blocks = [line.strip() for line in unicodedata.normalize("NFC", text.replace("\0", "")).splitlines()]
     found = "\n\n".join(block for block in blocks if block)
     return found + "\n" if found else ""
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import date, datetime
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import ColumnElement, and_, not_, select
 
-from charter.domain.queue import FREE, MINE, NO_AFFILIATION, OWN_WORDS, QueueFilter
+from charter.domain.queue import CLAIM, FREE, MINE, NO_AFFILIATION, OWN_WORDS, QueueFilter
 from charter.domain.signature import State
 from charter.models.affiliation import Affiliation
 from charter.models.desk import Claim
+from charter.models.moments import has_come
 from charter.models.signature import PENDING, Clarification, Signature
 
 
@@ -40,18 +41,21 @@ def waits(
         answered = select(Clarification.signature_id).where(Clarification.answered_at.is_not(None))
         found.append(Signature.id.in_(answered))
     if wanted.claimed == MINE:
-        mine = select(Claim.signature_id).where(Claim.staff_id == staff_id, Claim.until > now)
+        mine = select(Claim.signature_id).where(Claim.staff_id == staff_id, lasts(now))
         found.append(Signature.id.in_(mine))
     elif wanted.claimed == FREE:
         found.append(is_free(staff_id=staff_id, now=now))
     return found
 
 
+def lasts(now: datetime) -> ColumnElement[bool]:
+    """Whether a claim has not run out, also where the clock has gone back since it was made."""
+    return not_(has_come(Claim.until, now=now, longest=CLAIM))
+
+
 def is_free(*, staff_id: int, now: datetime) -> ColumnElement[bool]:
     """Nobody else is at work on it."""
-    taken = select(Claim.signature_id).where(
-        Claim.signature_id == Signature.id, Claim.staff_id != staff_id, Claim.until > now
-    )
+    taken = select(Claim.signature_id).where(Claim.signature_id == Signature.id, Claim.staff_id != staff_id, lasts(now))
     return ~taken.exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 
 from sqlalchemy import (
@@ -161,7 +162,12 @@ def words_of(name_fold: str | None) -> tuple[str, ...]:
 
 def write_words(connection: Connection, signature_id: int, name_fold: str | None) -> None:
     """Writes the words of a signature that has none yet."""
-    rows = [{"signature_id": signature_id, "word": word} for word in words_of(name_fold)]
+    write_all_words(connection, [(signature_id, name_fold)])
+
+
+def write_all_words(connection: Connection, folds: Sequence[tuple[int, str | None]]) -> None:
+    """The same for many in one statement: (signature id, folded name)."""
+    rows = [{"signature_id": signature_id, "word": word} for signature_id, fold in folds for word in words_of(fold)]
     if rows:
         connection.execute(_INSERT_WORDS, rows)
 

@@ -57,7 +57,7 @@ def add(wanted: Wanted, *, type: str, staff_id: int, now: datetime) -> int:
     keep_face(row, is_new=True)
     db.session.add(row)
     db.session.flush()
-    _look_for(note_names([row], now=now, staff_id=staff_id))
+    _look_for(note_names([row], now=now, staff_id=staff_id), staff_id=staff_id)
     add_audit(
         "affiliation-add",
         staff_id=staff_id,
@@ -108,7 +108,7 @@ def edit(
         return
     row.version += 1
     db.session.flush()
-    _look_for(note_names([row], now=now, staff_id=staff_id))
+    _look_for(note_names([row], now=now, staff_id=staff_id), staff_id=staff_id)
     add_audit(
         "affiliation-edit",
         staff_id=staff_id,
@@ -132,14 +132,14 @@ def give_alias(affiliation_id: int, name: str, *, staff_id: int, now: datetime) 
     if db.session.get(Affiliation, affiliation_id) is None:
         raise NotFoundError
     alias = add_alias(affiliation_id, name, now=now, staff_id=staff_id)
-    _look_for([alias.id])
+    _look_for([alias.id], staff_id=staff_id)
     add_audit(
         "affiliation-alias-add",
         staff_id=staff_id,
         subject=SUBJECT,
         subject_id=affiliation_id,
         now=now,
-        after={"alias": alias.name},
+        after={"alias": name, "alias_id": alias.id},
     )
 
 
@@ -159,7 +159,8 @@ def take_alias(alias_id: int, *, staff_id: int, now: datetime) -> int:
         subject=SUBJECT,
         subject_id=affiliation_id,
         now=now,
-        before={"alias": alias.name},
+        # Its number: they may be the words of a signatory (`matching.match`), and nothing here can be erased.
+        before={"alias_id": alias_id},
     )
     return affiliation_id
 
@@ -207,10 +208,10 @@ def bring_out() -> None:
         )
 
 
-def _look_for(alias_ids: list[int]) -> None:
-    """The worker looks from the first signature on who waits with these words."""
+def _look_for(alias_ids: list[int], *, staff_id: int) -> None:
+    """The worker looks from the first signature on who waits with these words, in the name of whoever began it."""
     for alias in db.session.scalars(select(AffiliationAlias).where(AffiliationAlias.id.in_(alias_ids))):
-        alias.cursor = 0
+        alias.cursor, alias.staff_id = 0, staff_id
 
 
 def _check(wanted: Wanted, *, own_id: int | None) -> None:

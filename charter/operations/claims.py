@@ -12,7 +12,7 @@ from charter.domain.queue import CLAIM, QueueFilter
 from charter.domain.signature import PENDING, State
 from charter.models.base import db
 from charter.models.desk import Claim
-from charter.models.queueing import allowed, is_free, waits
+from charter.models.queueing import allowed, is_free, lasts, waits
 from charter.models.signature import Signature
 from charter.operations.duties import require
 from charter.operations.unit import insert_on, operation, unrecorded
@@ -27,7 +27,7 @@ def _take(signature_id: int, *, staff_id: int, now: datetime, is_taken_over: boo
     insertion = insert_on(connection.dialect.name, Claim).values(
         signature_id=signature_id, staff_id=staff_id, until=now + CLAIM
     )
-    condition = None if is_taken_over else (Claim.until <= now) | (Claim.staff_id == staff_id)
+    condition = None if is_taken_over else ~lasts(now) | (Claim.staff_id == staff_id)
     upsert = insertion.on_conflict_do_update(
         index_elements=["signature_id"],
         set_={"staff_id": insertion.excluded.staff_id, "until": insertion.excluded.until},

@@ -153,13 +153,17 @@ def propose(draft_id: int, *, expected_version: int, reason: str, staff_id: int,
 def publish(proposal: Proposal, now: datetime) -> None:
     """What the second person's word does: the bytes are fixed, and the next batch makes them public with their leaf.
 
-    Raises DecidedMeanwhileError where the draft is no longer what was proposed.
+    Raises DecidedMeanwhileError where the draft is no longer what was proposed, FieldRefusedError("charter", "changed")
+    where it cannot be published any more, as after another edition.
     """
     draft = db.session.get(EditionDraft, proposal.subject_id, with_for_update=True)
     if draft is None or draft.state not in {"draft", "proposed"}:
         raise DecidedMeanwhileError(state="draft" if draft is None else draft.state, by_staff_name=None)
     lock("editions", "drafts")
-    digests = _checked(draft)
+    try:
+        digests = _checked(draft)
+    except EditionNotReadyError as error:
+        raise FieldRefusedError("charter", "changed") from error
     said = {"charter": draft.slug, "material": draft.is_material, "files": digests}
     if said != proposal.payload:
         raise DecidedMeanwhileError(state=draft.state, by_staff_name=None)
@@ -275,12 +279,23 @@ def _checked(draft: EditionDraft) -> dict[str, str]:
     if (
         rules.problems(bodies)
         or draft.follows != current
+        or _is_coming()
         or db.session.get(Edition, draft.slug) is not None
         or (known is not None and known != digests)
         or bodies == _published(current)
     ):
         raise EditionNotReadyError
     return digests
+
+
+def _is_coming() -> bool:
+    """Whether one that was approved waits for its batch: whatever comes next follows it, and is compared with it."""
+    approved = (
+        select(EditionDraft.id)
+        .outerjoin(Edition, Edition.slug == EditionDraft.slug)
+        .where(EditionDraft.state == "published", Edition.slug.is_(None))
+    )
+    return db.session.scalars(approved.limit(1)).first() is not None
 
 
 def _told(draft: EditionDraft, bodies: Mapping[str, str]) -> dict[str, Any]:

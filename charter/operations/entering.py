@@ -26,12 +26,12 @@ from charter.models.affiliation import Affiliation
 from charter.models.base import db
 from charter.models.importing import ImportJob, ImportRow
 from charter.models.limits import MailboxTally
-from charter.models.signature import Signature, SignatureEvent
+from charter.models.signature import Signature, SignatureEvent, write_all_words
 from charter.operations.duties import require
 from charter.operations.importing import fail, finish
 from charter.operations.mailboxes import LONGEST_STOP
 from charter.operations.steps import Details, Resolved, apply_details, event_of, link_to, message_to, resolve_details
-from charter.operations.unit import lock, operation
+from charter.operations.unit import insert_all, lock_each, operation
 
 _ROWS = cast("Table", ImportRow.__table__)
 
@@ -122,8 +122,7 @@ def enter(
         return False
     people = [(one.row, one.found) for one in tried if isinstance(one.found, Person)]
     # In one order, so that two workers never wait for each other; the mailbox before the row, as everywhere.
-    for mailbox in sorted({person.email.mailbox for _row, person in people}):
-        lock("mailbox", mailbox)
+    lock_each("mailbox", {person.email.mailbox for _row, person in people})
     outcomes = [Outcome(one.row, "wrong", " ".join(one.found.codes)) for one in tried if isinstance(one.found, Wrong)]
     entered: list[tuple[int, Signature]] = []
     passed = _Known(people, key=key, now=now)
@@ -302,8 +301,8 @@ def _enter(
     job: ImportJob, entered: Sequence[tuple[int, Signature]], *, confirm_link_days: int, key: bytes, now: datetime
 ) -> list[Outcome]:
     signatures = [signature for _row, signature in entered]
-    db.session.add_all(signatures)
-    db.session.flush()
+    insert_all(signatures)
+    write_all_words(db.session.connection(), [(signature.id, signature.name_fold) for signature in signatures])
     events: list[SignatureEvent] = []
     for signature in signatures:
         event = event_of(signature, Move.ENTER, before=None, actor=Actor.CENTRE, now=now)
@@ -311,12 +310,14 @@ def _enter(
         events.append(event)
     lifetime = timedelta(days=confirm_link_days)
     links = [link_to(signature, "confirm", key=key, now=now, lifetime=lifetime) for signature in signatures]
-    db.session.add_all([*events, *links])
-    db.session.flush()
-    for signature, link in zip(signatures, links, strict=True):
-        message = message_to("signing", signature, link=link, now=now)
+    insert_all(events)
+    insert_all(links)
+    messages = [
+        message_to("signing", signature, link=link, now=now) for signature, link in zip(signatures, links, strict=True)
+    ]
+    for message in messages:
         message.values = {"source": job.source}
-        db.session.add(message)
+    insert_all(messages)
     return [Outcome(row, "done", signature_id=signature.id) for row, signature in entered]
 
 

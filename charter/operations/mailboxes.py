@@ -57,13 +57,15 @@ class Verdict(StrEnum):
 @dataclass(frozen=True)
 class Asked:
     """One mail that is due. name_key: of its signature. is_first: it counts against a mailbox that has confirmed
-    nothing; was_counted: and has been, at an earlier attempt.
+    nothing; was_counted: and has been, at an earlier attempt. is_request: nobody asked for it, and whose mailbox is
+    stopped does not get it.
     """
 
     recipient: str
     name_key: str
     is_first: bool
     was_counted: bool
+    is_request: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,10 +136,10 @@ class _Tally:
 def _answer(one: Asked, box: _Tally | None, name: _Tally | None, *, longest_wait: timedelta, now: datetime) -> Answer:
     if box is not None and box.bounced_at is not None:
         return Answer(Verdict.WAIT, reason=BOUNCED)
+    if (one.is_first or one.is_request) and box is not None and _is_stopped(box, now=now):
+        return Answer(Verdict.NEVER)
     if not one.is_first:
         return _GO
-    if box is not None and _is_stopped(box, now=now):
-        return Answer(Verdict.NEVER)
     if one.was_counted or box is None or name is None:
         # Another attempt at what was counted before.
         return _GO

@@ -16,7 +16,7 @@ from charter.models.rights import Correction
 from charter.models.signature import Signature
 from charter.operations.affiliations import SUBJECT, lock_names
 from charter.operations.duties import require
-from charter.operations.merging import WINDOW
+from charter.operations.merging import MOVES_AT_ONCE, WINDOW
 from charter.operations.naming import add_alias
 from charter.operations.steps import add_audit
 from charter.operations.unit import operation
@@ -44,7 +44,7 @@ def match(signature_id: int, affiliation_id: int, *, staff_id: int, now: datetim
         raise FieldRefusedError("into", "merged")
     alias = add_alias(affiliation_id, signature.affiliation_text, now=now, staff_id=staff_id)
     # Again, if the words are known: somebody may have signed while the worker was looking.
-    alias.cursor = 0
+    alias.cursor, alias.staff_id = 0, staff_id
     add_audit(
         "affiliation-match",
         staff_id=staff_id,
@@ -68,10 +68,14 @@ def go_on(alias_id: int, *, now: datetime) -> bool:
     first, last = alias.cursor, alias.cursor + WINDOW
     kinds = [kind for kind, type_ in TYPE_OF.items() if type_ == row.type]
     matched = []
+    waiting = _with_words(alias.name_fold, kinds, first, last)
+    if len(waiting) > MOVES_AT_ONCE:
+        waiting = waiting[:MOVES_AT_ONCE]
+        last = waiting[-1]
     for signature in db.session.scalars(
         select(Signature)
         .where(
-            Signature.id.in_(_with_words(alias.name_fold, kinds, first, last)),
+            Signature.id.in_(waiting),
             Signature.affiliation_text.is_not(None),
             Signature.state.in_(WAITING),
         )
@@ -99,15 +103,17 @@ def go_on(alias_id: int, *, now: datetime) -> bool:
 
 
 def _with_words(folded: str, kinds: list[str], first: int, last: int) -> list[int]:
-    """Who waits with these words in a window of ids: no row is locked for others' words."""
+    """Who waits with these words in a window of ids, in order: no row is locked for others' words."""
     rows = db.session.execute(
-        select(Signature.id, Signature.affiliation_text).where(
+        select(Signature.id, Signature.affiliation_text)
+        .where(
             Signature.id > first,
             Signature.id <= last,
             Signature.affiliation_text.is_not(None),
             Signature.kind.in_(kinds),
             Signature.state.in_(WAITING),
         )
+        .order_by(Signature.id)
     )
     return [signature_id for signature_id, words in rows if alias_fold(words or "") == folded]
 

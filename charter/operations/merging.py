@@ -12,6 +12,7 @@ from charter.domain.errors import DecidedMeanwhileError, FieldRefusedError, NotF
 from charter.domain.signature import State
 from charter.models.affiliation import Affiliation, AffiliationMerge, AffiliationMove, keep_face
 from charter.models.base import db
+from charter.models.decision import Audit
 from charter.models.rights import Correction
 from charter.models.signature import Signature
 from charter.operations.affiliations import SUBJECT, lock_names, show_with_next_batch, who_changed
@@ -21,7 +22,7 @@ from charter.operations.unit import operation
 
 #: Ids that are walked at once: a range of the primary key, of which few rows are the affiliation's.
 WINDOW = 4000
-#: Moves that are taken back at once.
+#: Signatures that are moved, or given back, at once.
 MOVES_AT_ONCE = 300
 #: Those who are not in the registry and may still come there: a declined one may be taken up again.
 WAITING = (State.SUBMITTED, State.CONFIRMED, State.CLARIFICATION, State.APPROVED, State.DECLINED)
@@ -146,7 +147,7 @@ def go_on(merge_id: int, *, now: datetime) -> bool:
         # In the name of whoever began it; the ids say which dossiers have changed under whose eyes.
         add_audit(
             "affiliation-merged" if is_there else "affiliation-merge-undone",
-            staff_id=found.staff_id,
+            staff_id=found.staff_id if is_there else _undone_by(found),
             subject=SUBJECT,
             subject_id=found.from_id,
             now=now,
@@ -157,8 +158,18 @@ def go_on(merge_id: int, *, now: datetime) -> bool:
     return is_more
 
 
+def _undone_by(found: AffiliationMerge) -> int | None:
+    """Who takes it back: of one affiliation one merger at a time."""
+    return db.session.scalars(
+        select(Audit.staff_id)
+        .where(Audit.subject == SUBJECT, Audit.subject_id == found.from_id, Audit.action == "affiliation-merge-undo")
+        .order_by(Audit.id.desc())
+        .limit(1)
+    ).first()
+
+
 def _move(found: AffiliationMerge) -> tuple[Sequence[int], bool]:
-    """Each window of ids once."""
+    """Each window of ids once, in parts where many of it are the affiliation's."""
     first, last = found.cursor, found.cursor + WINDOW
     signatures = db.session.scalars(
         select(Signature)
@@ -169,8 +180,11 @@ def _move(found: AffiliationMerge) -> tuple[Sequence[int], bool]:
             Signature.state.in_(WAITING),
         )
         .order_by(Signature.id)
+        .limit(MOVES_AT_ONCE)
         .with_for_update()
     ).all()
+    if len(signatures) == MOVES_AT_ONCE:
+        last = signatures[-1].id
     for signature in signatures:
         signature.affiliation_id = found.into_id
         signature.version += 1

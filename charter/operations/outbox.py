@@ -38,6 +38,8 @@ LEAST_ATTEMPTS = 10
 
 #: Mail that somebody may get who never asked for it: it counts against a mailbox, and leaves after every other.
 FIRST = ("signing", "reminder", "address-new")
+#: Mail by which we ask something of people who stand: not of those who said "this was not me".
+REQUESTS = ("affirm",)
 # As the partial index is declared: SQLite recognises it only by the same words, never through parameters.
 _FIRST_NAMES = ", ".join(f"'{kind}'" for kind in FIRST)
 _IS_ANSWER = text(f"done_at IS NULL AND NOT on_hold AND kind NOT IN ({_FIRST_NAMES})")
@@ -205,6 +207,7 @@ def _admitted(due: list[_Due], *, key: bytes, now: datetime) -> list[Delivery]:
             name_key=one.name_key,
             is_first=one.message.kind in FIRST,
             was_counted=OFFERED in one.message.values,
+            is_request=one.message.kind in REQUESTS,
         )
         for one in due
     ]

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from charter.domain.duties import APPROVING, PROPOSAL_DAYS, PROPOSING, Right, Second
+from charter.domain.duties import APPROVING, PROPOSAL_DAYS, PROPOSING, Right, Second, may
 from charter.domain.errors import (
     AlreadyProposedError,
     DecidedMeanwhileError,
@@ -200,8 +200,8 @@ def _take(proposal_id: int, *, staff_id: int, now: datetime) -> Proposal:
     if account is None or not account.active or account.role not in APPROVING[Second(proposal.kind)]:
         raise DutyRefusedError
     proposer = db.session.get(StaffAccount, proposal.proposed_by)
-    if proposer is None or not proposer.active:
-        # Whoever left, or was made to leave, proposes nothing any more.
+    if proposer is None or not proposer.active or not may(proposer.role, PROPOSING[Second(proposal.kind)]):
+        # Whoever left, or was made to leave, or has another role since, proposes nothing any more.
         raise DecidedMeanwhileError(state="expired", by_staff_name=None)
     return proposal
 

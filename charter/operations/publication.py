@@ -31,7 +31,7 @@ from charter.operations.public_side import (
     replace_entry,
     unindexed_entries,
 )
-from charter.operations.steps import add_event, queue_message
+from charter.operations.steps import add_event, follow_mergers, queue_message
 from charter.operations.unit import lock, operation
 from charter.tlog import leaf as leaves
 from charter.tlog.note import Checkpoint
@@ -223,6 +223,7 @@ def _correct(signature: Signature, row: PublicEntry, batch: _Batch, *, more: Map
 
 def _publish(signature: Signature, link: Link | None, batch: _Batch, *, now: datetime) -> PublicEntry:
     number = batch.take_number()
+    follow_mergers(signature)
     row, line = build_entry(signature, number=number, rev=1)
     db.session.add(row)
     batch.append("publish", commit=commitment(line), entry=signature.entry, rev=1)

@@ -72,10 +72,12 @@ def undo(decision_id: int, *, staff_id: int, now: datetime) -> int:
 
     Raises TooLateError once the seconds have passed or the signatory acted, NotFoundError for another's decision.
     """
-    decision = db.session.get(Decision, decision_id, with_for_update=True)
-    if decision is None or decision.staff_id != staff_id:
+    seen = db.session.get(Decision, decision_id)
+    if seen is None or seen.staff_id != staff_id:
         raise NotFoundError
-    signature = db.session.get_one(Signature, decision.signature_id, with_for_update=True)
+    # The signature before the decision, as a whole selection is taken back.
+    signature = db.session.get_one(Signature, seen.signature_id, with_for_update=True)
+    decision = db.session.get_one(Decision, decision_id, with_for_update=True, populate_existing=True)
     require(staff_id, Right.REVIEW, region=signature.region_code)
     if decision.undone_at is not None or has_come(decision.effective_at, now=now, longest=LONGEST_UNDO):
         raise TooLateError

@@ -150,6 +150,7 @@ def change_role(subject_id: int, change: Change, *, reason: str, staff_id: int, 
     Raises SamePersonError for one's own account, NotFoundError for a closed one, FieldRefusedError where nothing would
     change or a region is unknown, LastStaffError, AlreadyProposedError, DutyRefusedError.
     """
+    lock("staff", "accounts")
     require(staff_id, Right.TEAM)
     if subject_id == staff_id:
         raise SamePersonError
@@ -183,6 +184,7 @@ def _take_effect(proposal: Proposal, now: datetime) -> None:
     """What a second administrator agreed to; never one whom it is about."""
     if proposal.decided_by is None or proposal.decided_by == proposal.subject_id:
         raise SamePersonError
+    lock("staff", "accounts")
     account = _locked(proposal.subject_id)
     if not account.active:
         raise DecidedMeanwhileError(state="expired", by_staff_name=None)
@@ -282,7 +284,7 @@ def begin_anew(subject_id: int, *, key: bytes, staff_id: int, now: datetime) -> 
     """For somebody who lost the second factor: everything secret is forgotten, the role stays, a new link is mailed.
 
     The link goes to the mailbox of the account and is shown to nobody, so that who asks for this cannot use it.
-    Raises SamePersonError for one's own account, NotFoundError for one that is closed or never joined.
+    Raises SamePersonError for one's own account, NotFoundError for one that is closed or never joined, LastStaffError.
     """
     lock("staff", "accounts")
     require(staff_id, Right.TEAM)
@@ -291,6 +293,9 @@ def begin_anew(subject_id: int, *, key: bytes, staff_id: int, now: datetime) -> 
     account = _locked(subject_id)
     if not account.active or account.password is None:
         raise NotFoundError
+    if administrators.is_able(account):
+        # Whoever asks may have had to begin anew a moment ago.
+        insist_on_another(account.id)
     before = {"role": account.role, "regions": account.regions, "able": administrators.is_able(account)}
     close_account(account, staff_id=staff_id, now=now)
     forget_factors(account)

@@ -160,11 +160,23 @@ def get_affiliation(signature: Signature) -> tuple[str | None, str | None]:
     if signature.affiliation_id is None:
         return None, signature.affiliation_text
     row = db.session.get_one(Affiliation, signature.affiliation_id)
+    if signature.number is None:
+        row = _end_of_mergers(row)
+    return row.slug, row.name[signature.signed_language]
+
+
+def follow_mergers(signature: Signature) -> None:
+    """Whoever is published as of another affiliation is of that one from here on, in every later revision too."""
+    if signature.affiliation_id is not None:
+        signature.affiliation_id = _end_of_mergers(db.session.get_one(Affiliation, signature.affiliation_id)).id
+
+
+def _end_of_mergers(row: Affiliation) -> Affiliation:
     for _ in range(_MOST_MERGERS):
-        if row.merged_into is None or signature.number is not None:
+        if row.merged_into is None:
             break
         row = db.session.scalars(select(Affiliation).where(Affiliation.slug == row.merged_into)).one()
-    return row.slug, row.name[signature.signed_language]
+    return row
 
 
 def add_event(

@@ -82,7 +82,10 @@ class Merge:
 
 @dataclass(frozen=True)
 class View:
-    """One of them. waiting: applications that name it, at most MOST_COUNTED + 1. former: (names, until)."""
+    """One of them. waiting: applications that name it, of regions that may be read, at most MOST_COUNTED + 1.
+
+    former: (names, until).
+    """
 
     line: Line
     version: int
@@ -126,8 +129,8 @@ def find_page(*, type: str | None, asked: str, after: str | None, today: date, s
     return Page(lines, lines[-1].slug if len(rows) > size else None)
 
 
-def find(affiliation_id: int, *, today: date) -> View | None:
-    """One of them with everything around it: a constant number of queries."""
+def find(affiliation_id: int, *, today: date, regions: frozenset[str] | None = None) -> View | None:
+    """One of them with everything around it: a constant number of queries. regions: codes of one's own, or all."""
     row = db.session.get(Affiliation, affiliation_id)
     if row is None:
         return None
@@ -150,7 +153,7 @@ def find(affiliation_id: int, *, today: date) -> View | None:
         ],
         merges=_merges(row.id),
         joined=lines[1:],
-        waiting=_count_waiting(row.id),
+        waiting=_count_waiting(row.id, regions),
     )
 
 
@@ -249,9 +252,12 @@ def _merges(affiliation_id: int) -> list[Merge]:
     ]
 
 
-def _count_waiting(affiliation_id: int) -> int:
+def _count_waiting(affiliation_id: int, regions: frozenset[str] | None = None) -> int:
     """By the index of the queue, no further than a little beyond MOST_COUNTED."""
-    found = select(Signature.id).where(PENDING, Signature.affiliation_id == affiliation_id).limit(MOST_COUNTED + 1)
+    found = select(Signature.id).where(PENDING, Signature.affiliation_id == affiliation_id)
+    if regions is not None:
+        found = found.where(Signature.region_code.in_(regions))
+    found = found.limit(MOST_COUNTED + 1)
     return db.session.scalar(select(func.count()).select_from(found.subquery())) or 0
 
 

@@ -252,19 +252,21 @@ def _bounced(since: datetime | None) -> int:
     return db.session.scalar(select(func.count()).select_from(query.limit(MOST_COUNTED + 1).subquery())) or 0
 
 
-def imports_under_way() -> list[UnderWay]:
-    """The newest imports that are not over."""
-    rows = db.session.scalars(
-        select(ImportJob).where(ImportJob.state.in_(_UNDER_WAY)).order_by(ImportJob.id.desc()).limit(10)
-    )
+def imports_under_way(*, of: int | None = None) -> list[UnderWay]:
+    """The newest imports that are not over. of: who began them, None for anybody."""
+    query = select(ImportJob).where(ImportJob.state.in_(_UNDER_WAY))
+    if of is not None:
+        query = query.where(ImportJob.staff_id == of)
+    rows = db.session.scalars(query.order_by(ImportJob.id.desc()).limit(10))
     return [UnderWay(row.id, row.state, row.done, row.rows, row.created_at) for row in rows]
 
 
-def sweeps_under_way() -> list[UnderWay]:
-    """The newest invalidations that are not over."""
-    rows = db.session.scalars(
-        select(Invalidation).where(Invalidation.state.in_(_SWEEPING)).order_by(Invalidation.id.desc()).limit(10)
-    )
+def sweeps_under_way(*, of: int | None = None) -> list[UnderWay]:
+    """The newest invalidations that are not over. of: who began them, None for anybody."""
+    query = select(Invalidation).where(Invalidation.state.in_(_SWEEPING))
+    if of is not None:
+        query = query.where(Invalidation.staff_id == of)
+    rows = db.session.scalars(query.order_by(Invalidation.id.desc()).limit(10))
     return [
         UnderWay(row.id, row.state, row.undone if row.state == "undoing" else row.done, row.found, row.created_at)
         for row in rows

@@ -26,9 +26,9 @@ MOST_COUNTED = 99
 class ProposalView:
     """One proposal.
 
-    state: open | approved | rejected | cancelled | expired. number: of the registry entry that it is about, if it is
-    about one. colleague: the name of the account that it is about, if it is about one. rejected_because: words to the
-    proposer. used_at: of what is done once after the approval.
+    state: open | approved | rejected | cancelled | expired. number, region_code: of the registry entry that it is
+    about, if it is about one. colleague: the name of the account that it is about, if it is about one.
+    rejected_because: words to the proposer. used_at: of what is done once after the approval.
     """
 
     proposal_id: int
@@ -47,6 +47,7 @@ class ProposalView:
     decided_at: datetime | None
     used_at: datetime | None
     number: int | None = None
+    region_code: str | None = None
     colleague: str | None = None
     rejected_because: str | None = None
 
@@ -78,7 +79,7 @@ class ProposalPage:
 
 _PROPOSER, _DECIDER, _COLLEAGUE = aliased(StaffAccount), aliased(StaffAccount), aliased(StaffAccount)
 _VIEW: Select[*tuple[Any, ...]] = (
-    select(Proposal, _PROPOSER.name, _DECIDER.name, Signature.number, _COLLEAGUE.name)
+    select(Proposal, _PROPOSER.name, _DECIDER.name, Signature.number, Signature.region_code, _COLLEAGUE.name)
     .join(_PROPOSER, _PROPOSER.id == Proposal.proposed_by)
     .outerjoin(_DECIDER, _DECIDER.id == Proposal.decided_by)
     .outerjoin(Signature, and_(Proposal.subject == "signature", Signature.id == Proposal.subject_id))
@@ -204,6 +205,7 @@ def _view(row: Any, *, now: datetime, because: str | None = None) -> ProposalVie
         decided_at=proposal.decided_at,
         used_at=proposal.used_at,
         number=row[3],
-        colleague=row[4],
+        region_code=row[4],
+        colleague=row[5],
         rejected_because=because,
     )

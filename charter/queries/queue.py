@@ -13,7 +13,7 @@ from charter.domain.signature import State
 from charter.models.affiliation import Affiliation, Region
 from charter.models.base import db
 from charter.models.desk import Claim, DeskCount, QueueMark, SavedView
-from charter.models.queueing import allowed, is_before, is_free, waits
+from charter.models.queueing import allowed, is_before, is_free, lasts, waits
 from charter.models.signature import PENDING, Clarification, Signature
 from charter.models.staff import StaffAccount
 from charter.queries.names import affiliation_name
@@ -22,6 +22,8 @@ PAGE_SIZE = 50
 #: A page on which all are chosen at once: as many as are decided together.
 LARGE_PAGE = 200
 MOST_COUNTED = 1000
+#: By which every claim has run out.
+_NO_MOMENT = datetime.max.replace(tzinfo=UTC) - timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def queue(
     if within is None:
         return QueuePage([], None)
     # Without a moment no claim is looked at.
-    moment = now or datetime.max.replace(tzinfo=UTC)
+    moment = now or _NO_MOMENT
     ids = _ids(within, staff_id=staff_id, today=today, now=moment, after=after, limit=size + 1).subquery()
     answered = (
         select(Clarification.id)
@@ -132,7 +134,7 @@ def queue(
         .join(ids, ids.c.id == Signature.id)
         .join(Region, Region.code == Signature.region_code)
         .outerjoin(Affiliation, Affiliation.id == Signature.affiliation_id)
-        .outerjoin(Claim, (Claim.signature_id == Signature.id) & (Claim.until > moment))
+        .outerjoin(Claim, (Claim.signature_id == Signature.id) & lasts(moment))
         .outerjoin(StaffAccount, StaffAccount.id == Claim.staff_id)
         .order_by(Signature.due_on, Signature.id)
     ).all()
@@ -182,7 +184,7 @@ def next_in_queue(
     within = allowed(wanted, regions)
     if within is None:
         return None
-    moment = now or datetime.max.replace(tzinfo=UTC)
+    moment = now or _NO_MOMENT
     others = () if skip is None else (Signature.id != skip,)
     free = is_free(staff_id=staff_id, now=moment)
     return db.session.scalars(

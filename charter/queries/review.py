@@ -15,6 +15,7 @@ from charter.models.base import db
 from charter.models.decision import Decision
 from charter.models.desk import Claim
 from charter.models.moments import has_come
+from charter.models.queueing import lasts
 from charter.models.signature import Clarification, Signature, SignatureConsent, SignatureEvent
 from charter.models.staff import StaffAccount
 from charter.queries.names import affiliation_name, shown_name
@@ -227,7 +228,7 @@ def find_claim(signature_id: int, *, now: datetime) -> ClaimView | None:
     row = db.session.execute(
         select(Claim.staff_id, StaffAccount.name, Claim.until)
         .join(StaffAccount, StaffAccount.id == Claim.staff_id)
-        .where(Claim.signature_id == signature_id, Claim.until > now)
+        .where(Claim.signature_id == signature_id, lasts(now))
     ).first()
     return None if row is None else ClaimView(row.staff_id, row.name, row.until)
 

@@ -16,6 +16,7 @@ from charter.models.base import db
 from charter.models.decision import Audit, Decision
 from charter.models.desk import Claim
 from charter.models.moments import has_come
+from charter.models.queueing import lasts
 from charter.models.signature import Signature
 from charter.models.staff import StaffAccount
 
@@ -52,7 +53,7 @@ def chosen(
     query = (
         select(Signature, Region.short, StaffAccount.name)
         .join(Region, Region.code == Signature.region_code)
-        .outerjoin(Claim, (Claim.signature_id == Signature.id) & (Claim.until > now) & (Claim.staff_id != staff_id))
+        .outerjoin(Claim, (Claim.signature_id == Signature.id) & lasts(now) & (Claim.staff_id != staff_id))
         .outerjoin(StaffAccount, StaffAccount.id == Claim.staff_id)
         .where(Signature.id.in_(list(versions)), Signature.state.in_([state.value for state in PENDING]))
         .order_by(Signature.due_on, Signature.id)

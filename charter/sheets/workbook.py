@@ -24,6 +24,8 @@ _MOST_STRINGS = 1_500_000
 _MOST_PART_BYTES = 4_000_000
 _MOST_CELLS = 4_000_000
 _MOST_MEMBERS = 5_000
+#: How parts may be packed (ECMA-376 part 2, annex C): unpacking anything else may take as much memory as the part says.
+_PACKED = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 _DAY_ZERO = datetime(1899, 12, 30)  # noqa: DTZ001 - a cell's date has no zone
 #: Built-in formats that show a number as a date or a time (ECMA-376 part 1, §18.8.30).
 _DATE_FORMATS = frozenset({*range(14, 23), *range(27, 37), 45, 46, 47, *range(50, 59)})
@@ -89,6 +91,8 @@ class Workbook:
 
     def _open(self, member: str) -> BinaryIO:
         try:
+            if self._zip.getinfo(member).compress_type not in _PACKED:
+                raise SheetError("damaged")
             return self._zip.open(member)  # type: ignore[return-value]
         except (KeyError, zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError):
             # RuntimeError: the part is encrypted.

@@ -86,6 +86,11 @@ function lookAhead() {
   };
 }
 
+function put(page) {
+  document.title = page.title;
+  document.querySelector("main").replaceWith(page.querySelector("main"));
+}
+
 function show(page, slots, behind) {
   const next = new DOMParser().parseFromString(page, "text/html");
   const news = new DOMParser().parseFromString(slots, "text/html");
@@ -96,8 +101,7 @@ function show(page, slots, behind) {
   const link = next.querySelector("a[rel=next]");
   if (behind) link?.setAttribute("href", behind);
   else link?.remove();
-  document.title = next.title;
-  document.querySelector("main").replaceWith(next.querySelector("main"));
+  put(next);
   const title = document.querySelector("main h1");
   title.tabIndex = -1;
   title.focus();
@@ -115,11 +119,15 @@ document.addEventListener("submit", async (event) => {
     answer = await fetch(form.getAttribute("action"), {
       method: "POST", body: new URLSearchParams(new FormData(form)), headers: { Accept: "application/json" },
     });
-    if (!answer.headers.get("Content-Type")?.includes("json")) throw answer;
   } catch {
-    // Refused, or no answer at all: sent the usual way, which shows why. A decision is never made twice.
-    form.submit();
-    return;
+    // No answer at all: sent the usual way. A decision is never made twice.
+    return form.submit();
+  }
+  if (!answer.headers.get("Content-Type")?.includes("json")) {
+    // Refused: the same page, which says why and holds what was typed; or another one, such as for signing in.
+    if (answer.redirected) return location.assign(answer.url);
+    put(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    return document.querySelector("#error-summary")?.focus();
   }
   const told = await answer.json();
   const page = told.url === ahead.url && await ahead.page;

@@ -20,6 +20,8 @@ from charter.web.signing import (
     browser_digest,
     compose_consents,
     config,
+    digest_of,
+    is_consent_new,
     is_switch,
     key,
     offer_choices,
@@ -47,8 +49,9 @@ def entered(token: str) -> BaseResponse | str | tuple[str, int]:
     closed = centre.closed_words(current_language(), now=now)
     is_sent = request.method == "POST" and not is_switch()
     is_text_new = is_sent and form.edition.data != edition.slug
+    is_new = is_sent and is_consent_new(form.consents_read.data, texts)
     status = 200
-    if closed is not None or is_text_new:
+    if closed is not None or is_text_new or is_new:
         # What was typed stays on the page; nothing is stored.
         status = 409 if is_sent else 200
     elif is_sent and form.validate():
@@ -62,6 +65,7 @@ def entered(token: str) -> BaseResponse | str | tuple[str, int]:
                 return redirect(url_for("signing.confirm", token=token), code=303)
             view = queries.find_entered(token, language=current_language(), now=now) or view
     form.edition.data = edition.slug
+    form.consents_read.data = digest_of(texts)
     page = render_template(
         "signing/entered.html",
         view=view,
@@ -70,6 +74,7 @@ def entered(token: str) -> BaseResponse | str | tuple[str, int]:
         edition=edition,
         closed=closed,
         is_text_new=is_text_new,
+        is_consent_new=is_new,
         tries_left=max(0, settings.code_tries - view.tries),
     )
     return page, 422 if form.errors else status

@@ -109,6 +109,9 @@ NOT_ALONE = ErrorPage(
 RETRY_AFTER_SECONDS = 30
 #: Rooms whose forms hold passwords and codes: these are typed anew.
 _SECRET_ROOMS = ("staff_auth",)
+#: What such a form may hold besides: another one that waits, sealed, for the code; sent without a code it asks for it.
+_KEPT = "kept"
+_AROUND_KEPT = ("csrf_token", "next", _KEPT)
 
 #: Domain error → status. Whatever is missing here is a bug and becomes 500.
 STATUSES: dict[type[domain.CharterError], int] = {
@@ -203,8 +206,10 @@ def _refused(error: domain.CharterError) -> Response:
 
 def _typed() -> list[tuple[str, str]]:
     """The fields of the form that was sent, exactly as they came: its own token, no new one."""
-    if request.method != "POST" or request.blueprint in _SECRET_ROOMS:
+    if request.method != "POST":
         return []
+    if request.blueprint in _SECRET_ROOMS:
+        return [(name, request.form.get(name, "")) for name in _AROUND_KEPT] if request.form.get(_KEPT) else []
     return [(name, value) for name, values in request.form.lists() for value in values]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import cast
 
@@ -89,6 +89,16 @@ def compose_consents(known: Known | None = None) -> dict[str, str]:
     return dict(_composed(current_language(), operator))
 
 
+def digest_of(texts: Mapping[str, str]) -> str:
+    """By what a form says which words of the consents stood beside it."""
+    return consents.digest("\n".join(texts.values()))
+
+
+def is_consent_new(read: str | None, texts: Mapping[str, str]) -> bool:
+    """Whether other words stand there now than those that were read; a form of an older release does not say which."""
+    return bool(read) and read != digest_of(texts)
+
+
 @lru_cache(maxsize=len(LANGUAGES) * 4)
 def _composed(language: str, operator: Operator) -> tuple[tuple[str, str], ...]:
     texts = shipped.consents()
@@ -105,10 +115,10 @@ def sign() -> BaseResponse | str | tuple[str, int]:
     is_proof_asked = origin.is_proof_asked()
     closed = centre.closed_words(current_language(), now=clock.now())
     edition = get_edition()
-    is_text_new = False
+    is_text_new = is_new = False
     if request.method == "POST" and not is_switch() and "preview" not in request.form:
-        is_text_new = _is_text_new(form, edition.slug)
-        if closed is not None or is_text_new:
+        is_text_new, is_new = _is_text_new(form, edition.slug), is_consent_new(form.consents_read.data, texts)
+        if closed is not None or is_text_new or is_new:
             # What was typed stays on the page; nothing is stored.
             status = 409
         elif form.validate():
@@ -126,11 +136,13 @@ def sign() -> BaseResponse | str | tuple[str, int]:
     origin.keep_start(form, settings=config(), now=clock.now())
     if is_text_new or not form.edition.data:
         form.edition.data = edition.slug
+    form.consents_read.data = digest_of(texts)
     page = render_template(
         "signing/sign.html",
         form=form,
         consents=texts,
         edition=edition,
+        is_consent_new=is_new,
         is_preview="preview" in request.form,
         challenge=_challenge() if is_proof_asked else None,
         closed=closed,

@@ -115,10 +115,8 @@ def tab_to(visitor: Visitor, selector: str) -> None:
 
 def press(visitor: Visitor, key: str) -> None:
     """A key that leads to another page."""
-    with visitor.page.expect_event("domcontentloaded"):
+    with visitor.arriving():
         visitor.page.keyboard.press(key)
-    visitor.page.wait_for_load_state()
-    visitor.check()
 
 
 def test_an_application_is_decided_and_the_decision_taken_back_with_the_keys_of_the_desk(desktop: Desktop) -> None:

@@ -117,9 +117,8 @@ def test_trying_it_out_with_mail_in_files_and_a_decision_that_is_taken_back(visi
         reviewer.decide(person, "approve")
         found += look(reviewer, "queue-undo")
         reviewer.page.set_viewport_size({"width": DESKTOP[0], "height": DESKTOP[1]})
-        with reviewer.page.expect_event("domcontentloaded"):
+        with reviewer.arriving():
             reviewer.page.keyboard.press("u")
-        reviewer.page.wait_for_load_state()
         found += look(reviewer, "dossier-undone")
         assert person.name in reviewer.main
         assert reviewer.page.locator("[name=action]").count() == 3, "there is something to decide again"

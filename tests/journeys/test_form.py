@@ -137,10 +137,8 @@ def tab_to(visitor: Visitor, what: str) -> Locator:
 
 def press_key(visitor: Visitor, key: str) -> None:
     """A key that leads to another page."""
-    with visitor.page.expect_event("domcontentloaded"):
+    with visitor.arriving():
         visitor.page.keyboard.press(key)
-    visitor.page.wait_for_load_state()
-    visitor.check()
 
 
 @TRANSLATED

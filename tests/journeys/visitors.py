@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -90,7 +92,8 @@ class Visitor:
             self.problems.append(f"asks elsewhere: {request.url}")
 
     def _note_response(self, response: Response) -> None:
-        is_page = response.request.resource_type == "document"
+        # What the desk sends while it stays on its page is answered with a page too.
+        is_page = response.request.resource_type == "document" or response.request.method == "POST"
         if response.status >= 500 or (response.status >= 400 and not is_page):
             self.problems.append(f"{response.status} {response.url}")
 
@@ -119,8 +122,19 @@ class Visitor:
     def press(self, what: str | Locator) -> None:
         """A button or a link, and waits for the page it leads to."""
         target = self.page.locator(what).first if isinstance(what, str) else what
-        with self.page.expect_event("domcontentloaded"):
+        with self.arriving():
             target.click()
+
+    @contextmanager
+    def arriving(self) -> Iterator[None]:
+        """Waits until what is done inside has led to another page, or to another one in the place of this one."""
+        if self.script and self.page.locator("form[data-decide]").count():
+            self.page.locator("main").evaluate("(one) => { one.dataset.left = '' }")
+            yield
+            self.page.locator("main[data-left]").wait_for(state="detached")
+        else:
+            with self.page.expect_event("domcontentloaded"):
+                yield
         self.page.wait_for_load_state()
         self.check()
 

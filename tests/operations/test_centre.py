@@ -76,6 +76,24 @@ def test_what_is_set_stands_on_pages_and_in_the_consents_given_from_then_on(
     assert [WHO["bin"] in body for _, body in bodies] == [False, True]
 
 
+@ONE_ENGINE
+def test_a_consent_that_was_not_read_is_not_given(
+    app: Flask, desk: Desk, observer: Observer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "RECENT_SECONDS", 0.0)
+    form = observer.browser.get("/ru/sign/")
+    set_identity(desk)
+    work(app)
+    refused = form.submit("sign-form", **observer.answers)
+    assert refused.status == 409
+    assert "Тем временем тексты согласий изменились" in refused.main and WHO["bin"] in refused.main
+    assert refused.fields("sign-form")[1]["full_name"] == observer.answers["full_name"]
+    assert "check-mail" in refused.submit("sign-form").url
+    with app.app_context():
+        assert len(db.session.scalars(select(SignatureConsent)).all()) == 2
+        db.session.rollback()
+
+
 def test_every_process_sees_a_change_without_a_restart(make_app: object, desk: Desk, app: Flask) -> None:
     second = make_app()  # type: ignore[operator]
     second.test_client().get("/ru/about/")
@@ -182,6 +200,11 @@ def test_a_window_needs_its_moments_in_order_and_a_sentence_in_each_language(des
     page = set_signing(desk, "window", opens_at="2026-12-02T10:00", closes_at="2026-12-01T10:00")
     assert "The end comes after the beginning" in page.main
     assert "Give at least one of the two moments" in set_signing(desk, "window").main
+    # A year that no clock tells would end every page that says it.
+    for moments in ({"opens_at": "0001-01-01T00:00"}, {"closes_at": "9999-12-31T23:59"}):
+        page = set_signing(desk, "window", **moments)
+        assert page.status == 422 and "Write the moment as" in page.main
+        assert page.fields("signing-form")[1].items() >= moments.items()
     page = set_signing(desk, "closed", sentence_kk=" ")
     assert page.status == 422
     assert page.fields("signing-form")[1]["sentence_ru"].strip() == WHY["sentence_ru"]

@@ -24,6 +24,7 @@ from charter.operations.proving import Outcome, Proof
 from charter.operations.publication import publish_batch
 from charter.queries import editions as queries
 from charter.web import kept
+from tests.operations.test_mailboxes import stop, token_of
 from tests.operations.test_publication import entry_row, published
 from tests.operations.test_races import at_once
 from tests.operations.test_signing import (
@@ -36,6 +37,7 @@ from tests.operations.test_signing import (
     leaves,
     moves,
     now,
+    sign,
     withdraw,
 )
 from tests.pages import Page
@@ -344,6 +346,55 @@ def test_an_editorial_edition_after_a_material_one_asks_about_what_is_signed_tod
     work(app)
     assert entry_row(app, amina).edition_slug == "charter-2028"
     assert shown(app) == {"specimen-1": 0, NEW: 0, "charter-2028": 1}
+
+
+@ONE_ENGINE
+def test_a_mailbox_whose_owner_said_not_me_is_not_asked_while_it_is_stopped(
+    app: Flask, desk: Desk, dana: Desk, clock: Clock
+) -> None:
+    mine = confirmed(app, "Әмина Оспанова")
+    confirmed(app, address="other@example.org")
+    foreign = sign(app, "Ерлан Бекенов")
+    work(app)
+    token, code = token_of(app, foreign)
+    assert stop(app, token, code=code) is Outcome.DONE
+    published_edition(desk, dana)
+    for _ in range(3):
+        clock.shift(2)
+        work(app)
+    told = scalar(app, select(func.count()).select_from(Message).where(Message.kind == "affirm"))
+    sent = select(Message.signature_id).where(Message.kind == "affirm", Message.sent_at.is_not(None))
+    assert told == 2
+    assert scalar(app, sent) not in {None, mine}
+    assert scalar(app, select(func.count()).select_from(sent.subquery())) == 1
+    # Their own page asks all the same.
+    assert affirm(app, mine) is Outcome.DONE
+
+
+def test_a_character_that_no_database_keeps_costs_no_other_word(desk: Desk) -> None:
+    page = desk.browser.get("/staff/editions/").submit("begin-form", slug=NEW)
+    texts = changed(page.fields("draft-form")[1])
+    page = page.submit("draft-form", **(texts | {"text_en": texts["text_en"] + "\0"}), kind="material")
+    assert page.status == 200
+    assert page.fields("draft-form")[1]["text_en"].strip() == texts["text_en"].strip()
+
+
+@ONE_ENGINE
+def test_two_editions_never_follow_the_same_one(app: Flask, desk: Desk, dana: Desk) -> None:
+    first = drafted(desk, slug="charter-2027").submit("propose-form", reason="Clearer.")
+    other = drafted(desk, slug="charter-2028", extra=dict.fromkeys(EXTRA, " А.")).submit(
+        "propose-form", reason="Shorter."
+    )
+    waiting = [dana.browser.get(path_of(page)) for page in (first, other)]
+    assert waiting[0].submit("approve-form").status == 200
+    # Before the batch, and after it from a page that was open before.
+    assert waiting[1].submit("approve-form").status == 409
+    work(app)
+    assert waiting[1].submit("approve-form").status == 409
+    work(app)
+    with app.app_context():
+        found = db.session.execute(select(Edition.slug, Edition.follows).order_by(Edition.slug)).all()
+        assert [tuple(row) for row in found] == [("charter-2027", "specimen-1"), ("specimen-1", None)]
 
 
 @ONE_ENGINE

@@ -23,6 +23,7 @@ from charter.models.signature import Link, Signature, SignatureEvent
 from charter.models.staff import StaffAccount
 from charter.operations import importing
 from charter.operations.importing import NewList
+from charter.queries import find
 from tests.operations.test_races import at_once
 from tests.people import Desk, Observer, work
 
@@ -121,6 +122,22 @@ def test_two_workers_enter_everybody_once(app: Flask, desk: Desk, clock: Clock, 
     assert at_once(app, steps, steps) == [None, None]
     assert (job(app, job_id).state, job(app, job_id).done) == ("done", 7)
     assert [count(app, table) for table in (Signature, Link, Message, SignatureEvent)] == [7, 7, 7, 7]
+
+
+def test_whoever_is_entered_is_found_by_the_words_of_their_own_name(app: Flask, desk: Desk, clock: Clock) -> None:
+    job_id = tried(app, desk, "Бек", "Гүл", "Дос")
+    with app.app_context():
+        start(job_id, desk.id)()
+    run(app)
+    with app.app_context():
+        for place, name in enumerate(("Бек", "Гүл", "Дос")):
+            (found,) = find.find(find.Asked("name", words=fold(name)), "en").rows
+            assert found.full_name == f"Әмина {name}"
+            row = db.session.get_one(ImportRow, (job_id, place + 2))
+            assert row.signature_id == found.signature_id
+            message = db.session.scalars(select(Message).filter_by(signature_id=found.signature_id)).one()
+            assert message.recipient == f"{_latin(name)}@example.org"
+            assert db.session.get_one(Link, message.link_id).signature_id == found.signature_id
 
 
 def test_a_person_on_two_lists_that_run_side_by_side_is_entered_once(app: Flask, desk: Desk, clock: Clock) -> None:

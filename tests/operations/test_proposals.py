@@ -189,6 +189,10 @@ def test_whoever_left_proposes_nothing_any_more_and_approves_nothing(
     change(app, desk, active=False)
     with pytest.raises(DecidedMeanwhileError):
         approve(app, proposal_id, dana)
+    # Another role came between: a change of role ends what is open, but not what is proposed in the same moment.
+    change(app, desk, active=True, role="auditor")
+    with pytest.raises(DecidedMeanwhileError):
+        approve(app, proposal_id, dana)
     assert get(app, signature_id).state == "published"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, timedelta
 from typing import Any
 
@@ -21,6 +22,7 @@ from charter.models.signature import Signature, SignatureEvent
 from charter.operations import claims, erasing, finding, review, selection, signing, views
 from charter.operations.selection import Outcome
 from charter.queries import queue
+from charter.queries import review as queries
 from tests.operations.test_races import at_once
 from tests.operations.test_signing import confirmed, correct, decide, get, leaves, now, sign, withdraw
 from tests.people import Desk, work
@@ -172,6 +174,20 @@ def test_two_who_ask_for_the_next_one_get_two(app: Flask, desk: Desk, clock: Clo
     clock.shift(15 * 60)
     with app.app_context():
         assert claims.take(one, staff_id=desk.id, now=now()), "it has run out"
+
+
+def test_a_claim_of_a_clock_that_has_gone_back_since_has_run_out(app: Flask, desk: Desk, clock: Clock) -> None:
+    one = people(app)[0]
+    dana = Desk(app, "Dana", "dana@example.org")
+    moment = now()
+    clock.shift(86_400)
+    assert take_next(app, dana.id) == one
+    clock.move_to(moment)
+    assert shown(app, staff_id=dana.id, claimed=MINE) == []
+    assert shown(app, staff_id=desk.id, claimed=FREE)[0] == one
+    with app.app_context():
+        assert queries.find_claim(one, now=now()) is None
+    assert take_next(app, desk.id) == one
 
 
 def test_many_at_once_never_get_the_same(app: Flask, desk: Desk, clock: Clock) -> None:
@@ -400,6 +416,20 @@ def test_a_selection_against_a_single_decision_has_one_winner(app: Flask, desk: 
 
 
 # ── what is counted ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_one_decision_and_a_whole_selection_are_taken_back_in_the_same_order_of_locks(
+    app: Flask, desk: Desk, clock: Clock
+) -> None:
+    one = people(app)[0]
+    outcome = decide_all(app, desk.id, {one: 2})
+    with app.app_context():
+        decision_id = db.session.scalars(select(Decision.id).where(Decision.bulk == outcome.mark)).one()
+    with statements(app) as seen, app.app_context():
+        review.undo(decision_id, staff_id=desk.id, now=now())
+        on_postgresql = db.engine.name == "postgresql"
+    locked = [re.search(r"FROM (\w+)", text)[1] for text in seen if "FOR UPDATE" in text]  # type: ignore[index]
+    assert locked[:2] == (["signature", "decision"] if on_postgresql else [])
 
 
 def test_each_decision_is_counted_by_region_answer_and_days_and_undo_takes_it_off(

@@ -315,6 +315,16 @@ def test_who_begins_anew_keeps_the_role_and_nothing_secret(app: Flask, desk: Des
 
 
 @ONE_ENGINE
+def test_of_two_administrators_who_let_each_other_begin_anew_one_stays(app: Flask, desk: Desk, dana: Desk) -> None:
+    with app.app_context():
+        roles.begin_anew(dana.id, key=key_of(app), staff_id=desk.id, now=now())
+        # What Dana had sent before she was signed out waits for the same lock and comes second.
+        with pytest.raises(staff.LastStaffError):
+            roles.begin_anew(desk.id, key=key_of(app), staff_id=dana.id, now=now())
+        assert queries.strength().administrators == 1
+
+
+@ONE_ENGINE
 def test_the_command_line_makes_two_administrators_and_tells_the_first(app: Flask, desk: Desk, clock: Clock) -> None:
     def add(email: str, digest: bytes) -> int:
         return staff.invite_administrator(

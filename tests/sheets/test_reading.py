@@ -174,6 +174,20 @@ def test_a_workbook_made_to_harm_is_refused(data: bytes, code: str) -> None:
     assert refused(data) == code
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_a_workbook_packed_as_no_workbook_is_refused_before_it_is_unpacked(method: int) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(workbook(ROWS))) as old, zipfile.ZipFile(out, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name), compress_type=method if name == SHEET else zipfile.ZIP_DEFLATED)
+    data = bytearray(out.getvalue())
+    # Behind the local header: damaged, such a part raises what no other does.
+    start = data.find(SHEET.encode()) + len(SHEET)
+    data[start + 4 : start + 40] = bytes(36)
+    assert refused(bytes(data)) == "damaged"
+    assert refused(out.getvalue()) == "damaged"
+
+
 def test_a_sheet_of_more_cells_than_any_list_has_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "_MOST_CELLS", 1_000)
     assert refused(sheet(b'<row r="1">' + b"<c/>" * 1_001 + b"</row>")) == "too-large"

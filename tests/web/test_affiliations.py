@@ -18,7 +18,7 @@ from charter.models.decision import Audit
 from charter.models.registry import PublicEntry
 from charter.models.rights import Correction
 from charter.models.signature import Signature
-from charter.operations import affiliations, merging, naming, seed
+from charter.operations import affiliations, matching, merging, naming, seed
 from charter.queries import affiliation_desk
 from tests.operations.test_races import at_once
 from tests.pages import Browser, Page
@@ -109,6 +109,7 @@ def test_the_list_is_searched_in_any_alphabet(app: Flask, desk: Desk) -> None:
         assert "Ak Zhol" not in page.main
     assert "Nothing of this name" in desk.browser.get("/staff/affiliations/?q=ешқандай").main
     assert "AMANAT" not in desk.browser.get("/staff/affiliations/?type=mission").main
+    assert desk.browser.get("/staff/affiliations/?after=%00").status == 404
 
 
 def test_a_list_goes_on_where_the_page_before_ended(app: Flask) -> None:
@@ -249,6 +250,10 @@ def test_words_mean_one_affiliation_only_and_the_page_says_whose_they_are(app: F
     assert "Светлый путь" in done.main
     gone = done.submit(at="/remove")
     assert "Светлый путь" not in gone.main
+    with app.app_context():
+        # They may have been a signatory's words, and nothing in the audit can be erased.
+        line = db.session.scalars(select(Audit).where(Audit.action == "affiliation-alias-remove")).one()
+        assert "Светлый" not in str((line.before, line.after, line.detail)) and line.before is not None
 
 
 def test_own_words_stand_together_and_what_they_mean_is_said_once(app: Flask, desk: Desk) -> None:
@@ -294,7 +299,13 @@ def test_a_reviewer_of_some_regions_sees_the_words_of_these_only_and_changes_not
     assert chloe.browser.get("/staff/affiliations/").status == 200
     assert chloe.browser.get("/staff/affiliations/new/").status == 403
     assert chloe.browser.get("/staff/regions/new/").status == 403
-    assert "affiliation-form" not in chloe.browser.get(f"/staff/affiliations/{id_of(app, 'amanat')}/").text
+    for key, region in (("p", "KZ-75"), ("q", "KZ-71"), ("r", "KZ-71")):
+        signed(app, key, kind="party", party="amanat", region=region)
+    path = f"/staff/affiliations/{id_of(app, 'amanat')}/"
+    page = chloe.browser.get(path)
+    assert "affiliation-form" not in page.text
+    # How many wait elsewhere is not hers to read.
+    assert "Waiting applications 1 " in page.main and "Waiting applications 3 " in desk.browser.get(path).main
 
 
 # ── mergers ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -432,6 +443,42 @@ def test_a_merger_that_two_workers_carry_on_moves_everybody_once(
             merging.undo(merge_id + 1, staff_id=desk.id, now=now())
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
+def test_steps_stay_small_however_many_are_of_one_affiliation_and_name_who_began_them(
+    app: Flask, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = add(app, desk, "organisation", name=named("Алғыс"))
+    other = add(app, desk, "organisation", name=named("Мейірім"))
+    work(app)
+    for place in range(5):
+        signed(app, f"p{place}", organisation="Algys Union" if place < 3 else "Бөтен сөз")
+    for module in (merging, matching):
+        monkeypatch.setattr(module, "MOVES_AT_ONCE", 2)
+    merge_id = merge(app, desk, one, other)
+    dana = Desk(app, "Dana", "dana@example.org", role="editor")
+    with app.app_context():
+        assert merging.go_on(merge_id, now=now())
+        assert not merging.go_on(merge_id, now=now())
+        merging.undo(merge_id, staff_id=dana.id, now=now())
+        assert merging.go_on(merge_id, now=now())
+        assert not merging.go_on(merge_id, now=now())
+        affiliations.give_alias(other, "Бөтен сөз", staff_id=desk.id, now=now())
+        alias_id = db.session.scalars(select(AffiliationAlias.id).where(AffiliationAlias.name == "Бөтен сөз")).one()
+        matching.match(of(app, "p4").id, other, staff_id=dana.id, now=now())
+        monkeypatch.setattr(matching, "MOVES_AT_ONCE", 1)
+        while matching.go_on(alias_id, now=now()):
+            pass
+    assert [of(app, f"p{place}").affiliation_id for place in range(5)] == [one, one, one, other, other]
+    with app.app_context():
+        lines = db.session.scalars(select(Audit).where(Audit.action.like("affiliation-m%ed")).order_by(Audit.id)).all()
+        assert [(len(line.detail["signatures"]), line.staff_id) for line in lines] == [
+            *((count, desk.id) for count in (2, 1)),
+            *((1, dana.id) for _ in range(2)),
+        ]
+        undone = select(Audit.staff_id).where(Audit.action == "affiliation-merge-undone")
+        assert set(db.session.scalars(undone)) == {dana.id}
+
+
 def test_a_correction_that_chose_it_moves_along_and_one_that_only_keeps_it_does_not(
     app: Flask, desk: Desk, clock: Clock
 ) -> None:
@@ -469,6 +516,8 @@ def test_whoever_was_merged_away_while_waiting_is_published_under_the_other(
     work(app)
     with app.app_context():
         assert db.session.scalars(select(PublicEntry.affiliation_slug)).one() == "amanat"
+        # Every later revision says so too.
+        assert db.session.scalars(select(Signature.affiliation_id)).one() == id_of(app, "amanat")
 
 
 @pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)

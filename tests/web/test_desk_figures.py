@@ -15,6 +15,7 @@ from charter.models.base import db, writing
 from charter.models.desk import DeskCount
 from charter.models.limits import MailboxTally
 from charter.models.outbox import Message
+from charter.models.signature import Signature
 from charter.models.staff import StaffAccount
 from charter.operations import summaries as operations
 from charter.queries import desk_figures as queries
@@ -97,8 +98,15 @@ def test_an_empty_desk_has_figures_too(desk: Desk) -> None:
 @ON_SQLITE
 def test_a_reviewer_of_some_regions_sees_the_figures_of_these(world: World) -> None:
     desk = Desk(world.app, "Дана", "dana@example.org", role="reviewer", regions=["KZ-71"])
+    with world.app.app_context(), writing():
+        # Somebody else's, elsewhere.
+        db.session.execute(update(Signature).values(held=True, held_because="network", region_code="KZ-75"))
+        db.session.commit()
+    assert "Nothing is set aside." not in world.desk.browser.get("/staff/figures/").main
     page = desk.browser.get("/staff/figures/")
     assert "Nothing waits." in page.main
+    assert "Nothing is set aside." in page.main
+    assert "No import and no invalidation is under way." in page.main
     assert "Almaty" not in page.main
 
 

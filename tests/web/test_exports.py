@@ -156,6 +156,8 @@ def test_the_scope_is_what_was_approved(
         {"region": "KZ-99"},
         {"first_on": "2026-11-20", "last_on": "2026-11-19"},
         {"first_on": "yesterday"},
+        {"first_on": "0001-01-01"},
+        {"last_on": "9999-12-31"},
     ],
 )
 def test_what_cannot_be_meant_is_asked_again_with_everything_kept(

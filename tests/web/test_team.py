@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import time
 
 import pytest
 from flask import Flask
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 from time_machine import Traveller as Clock
 
 from charter.domain.duties import Role
@@ -16,6 +18,8 @@ from charter.models.decision import Audit
 from charter.models.signature import Signature
 from charter.models.staff import StaffAccount
 from charter.web.staff import factors
+from tests.operations.test_publication import published
+from tests.operations.test_signing import get
 from tests.pages import Browser
 from tests.people import Desk, Observer, link_in, mails, work
 
@@ -175,6 +179,26 @@ def test_what_another_site_sends_is_not_offered_to_be_sent_again(
     assert not page.fields("again-form")[1]["kept"]
 
 
+def test_what_was_typed_outlives_a_database_that_cannot_store_just_then(
+    app: Flask, desk: Desk, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = give_app(desk)
+    page = desk.browser.get("/staff/team/")
+    clock.shift(26 * 60)
+    asked = page.submit("invitation-form", **INVITED)
+
+    def locked(*_some: object, **_more: object) -> None:
+        raise OperationalError("UPDATE", {}, sqlite3.OperationalError("database is locked"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("charter.operations.staff.verify_session", locked)
+        down = asked.submit("again-form", code=code(desk, secret))
+    assert down.status == 503
+    assert code(desk, secret) not in down.text
+    given = down.submit().submit("again-form", code=code(desk, secret))
+    assert "Хлоя Ким" in given.submit("resend-form").main
+
+
 def test_a_kept_form_is_worth_nothing_in_another_session(app: Flask, desk: Desk, dana: Desk, clock: Clock) -> None:
     clock.shift(26 * 60)
     with desk.browser.client.session_transaction():
@@ -206,3 +230,32 @@ def test_a_reviewer_of_one_region_meets_nobody_elsewhere(app: Flask, desk: Desk,
     refused = far.browser.get(f"/staff/review/{signature_id}/letter/")
     assert refused.status == 403
     assert "another region" in refused.main
+
+
+def test_a_reviewer_of_one_region_reads_of_no_proposal_elsewhere(
+    app: Flask, desk: Desk, dana: Desk, clock: Clock
+) -> None:
+    signature_id = published(app, desk, clock)
+    page = desk.browser.get(f"/staff/review/{signature_id}/revoke/")
+    removal = page.submit("revoke-form", reason="duplicate", words="He wrote to us.").url
+    page = desk.browser.get("/staff/exports/")
+    export = page.submit("export-form", purpose="For the commission.", states=["published"]).url
+    near = Desk(app, "Near", "near@example.org", role=Role.REVIEWER, regions=[get(app, signature_id).region_code])
+    far = Desk(app, "Far", "far@example.org", role=Role.REVIEWER, regions=["KZ-19"])
+    assert "Number 1" in near.browser.get("/staff/proposals/").main
+    for path in ("/staff/proposals/", removal):
+        assert "Number 1" not in far.browser.get(path).text, path
+    assert "How many people" in dana.browser.get(export).main
+    for words in ("How many people", "For the commission."):
+        assert words not in far.browser.get(export).main
+    dana.browser.get(removal).submit("reject-form", words="He is another Amina.")
+    assert "another Amina" in near.browser.get(removal).main
+    assert "another Amina" not in far.browser.get(removal).main
+
+
+def test_a_region_that_is_ticked_twice_is_one(app: Flask, desk: Desk, dana: Desk) -> None:
+    erlan = Desk(app, "Erlan", "erlan@example.org", role=Role.REVIEWER, regions=["KZ-19"])
+    page = desk.browser.get(f"/staff/team/{erlan.id}/")
+    again = page.submit("role-form", role="reviewer", regions=["KZ-19", "KZ-19"], reason="As it is.")
+    assert again.status == 422
+    assert "This is what it is already" in again.main

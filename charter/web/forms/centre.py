@@ -139,7 +139,11 @@ def _moment(field: Field) -> datetime | None:
 
 
 def _read(text: str) -> datetime | None:
-    return datetime.strptime(text, _MOMENT).replace(tzinfo=TIME_ZONE) if text else None
+    """Raises ValueError, also for a year that is a slip of the finger: the first and last cannot be told in UTC."""
+    moment = datetime.strptime(text, _MOMENT).replace(tzinfo=TIME_ZONE) if text else None
+    if moment is not None and not 2000 <= moment.year < 3000:
+        raise ValueError(text)
+    return moment
 
 
 def _typed(moment: datetime | None) -> str:

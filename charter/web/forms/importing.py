@@ -89,6 +89,8 @@ class EnteredForm(DetailsForm):
 
     #: The edition that stood beside the form.
     edition = HiddenField()
+    #: The words of the consents that did.
+    consents_read = HiddenField()
     language = RadioField(
         _l("Language of messages"),
         choices=options((code, LANGUAGE_NAMES[code]) for code in LANGUAGES),

@@ -17,6 +17,8 @@ from charter.web.labels import REASONS, STATES
 WORDS_MAX_CHARS = 400
 PURPOSE_MAX_CHARS = 250
 ADDRESSES_MAX_CHARS = 140
+#: Of days of signing.
+_FIRST_YEAR, _LAST_YEAR = 2000, 2199
 
 
 def _words(raw: str) -> str:
@@ -89,8 +91,14 @@ class ExportForm(BaseForm):
         if field.data and field.data not in {choice.value for choice in field.choices}:
             raise StopValidation(_("Choose a region"))
 
+    def validate_first_on(self, field: Field) -> None:
+        """A day with which one can reckon."""
+        if field.data and not _FIRST_YEAR <= field.data.year <= _LAST_YEAR:
+            raise StopValidation(_("Give the day with its month and year"))
+
     def validate_last_on(self, field: Field) -> None:
-        """Not before the first day."""
+        """The same; and not before the first day."""
+        self.validate_first_on(field)
         if field.data and self.first_on.data and field.data < self.first_on.data:
             raise StopValidation(_("The last day lies before the first"))
 

@@ -153,6 +153,8 @@ class SignForm(DetailsForm):
     start = HiddenField()
     #: Which text stood beside the form: another may be signed when it is sent.
     edition = HiddenField()
+    #: Which words of the consents did: they name the Centre, which may be called otherwise when it is sent.
+    consents_read = HiddenField()
     #: No person sees it; a program that fills in whatever there is does.
     website = StringField(_l("Leave this field empty"))
     email = StringField(_l("Email"))

@@ -48,7 +48,7 @@ class _ChangeForm(BaseForm):
 
     def change(self) -> Change:
         """What the account is to become. Only of a form that was validated."""
-        return Change(Role(self.role.data), tuple(sorted(self.regions.data or ())))
+        return Change(Role(self.role.data), tuple(sorted(set(self.regions.data or ()))))
 
 
 class RoleForm(_ChangeForm):

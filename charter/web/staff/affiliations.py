@@ -34,7 +34,10 @@ def affiliations() -> str:
     if chosen is not None and chosen not in TYPES:
         abort(404)
     asked = " ".join(request.args.get("q", "").split())[:200]
-    page = queries.find_page(type=chosen, asked=asked, after=request.args.get("after") or None, today=today())
+    after = request.args.get("after") or None
+    if after is not None and not after.isprintable():
+        abort(404)
+    page = queries.find_page(type=chosen, asked=asked, after=after, today=today())
     given: dict[str, Any] = {"type": chosen, "q": asked or None}
     return render_template(
         "staff/affiliations.html",
@@ -158,7 +161,7 @@ def may_write() -> bool:
 
 def get_view(affiliation_id: int) -> View:
     """One of them; 404 where there is none."""
-    view = queries.find(affiliation_id, today=today())
+    view = queries.find(affiliation_id, today=today(), regions=current_staff().regions)
     if view is None:
         abort(404)
     return view

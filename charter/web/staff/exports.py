@@ -76,7 +76,7 @@ def propose_export() -> BaseResponse | tuple[str, int]:
     if not form.validate():
         return _page(form), 422
     scope = Scope(
-        states=tuple(form.states.data),
+        states=tuple(dict.fromkeys(form.states.data)),
         region=form.region.data or None,
         first_on=form.first_on.data,
         last_on=form.last_on.data,
@@ -156,12 +156,14 @@ class _Sent(sending.Sending):
 def part(proposal: ProposalView) -> Part:
     """What would leave, and about how many people."""
     scope = Scope.of_payload(proposal.payload)
+    member = current_staff()
+    is_elsewhere = member.regions is not None and scope.region not in member.regions
     names = {region.code: region.name for region in registry.regions(current_language())}
     values = {
         "scope": scope,
         "region_name": None if scope.region is None else names.get(scope.region, scope.region),
-        "people": exporting.count(scope) if proposal.is_open else None,
+        "people": exporting.count(scope) if proposal.is_open and not is_elsewhere else None,
         "most_counted": exporting.MOST_COUNTED,
         "usable_until": _usable_until(proposal),
     }
-    return Part("staff/_proposal_export.html", values)
+    return Part("staff/_proposal_export.html", values, is_hidden=is_elsewhere)

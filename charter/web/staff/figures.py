@@ -26,6 +26,8 @@ def figures() -> str:
     settings: Settings = current_app.config["CHARTER"]
     now = clock.now()
     today, language, regions = local_date(now), current_language(), current_staff().regions
+    # How much is done elsewhere is nothing for a reviewer of some regions.
+    of = None if regions is None else current_staff().id
     waiting = queries.waiting(language, today=today, regions=regions)
     decided = queries.decided(language, today=today, regions=regions)
     mail = queries.mail_figures(now=now)
@@ -42,9 +44,9 @@ def figures() -> str:
         most_counted=queries.MOST_COUNTED,
         decided_plot=_decided_plot(decided),
         mail_plot=_mail_plot(mail),
-        held=holding.groups("reason"),
-        imports=queries.imports_under_way(),
-        sweeps=queries.sweeps_under_way(),
+        held=holding.groups("reason", regions),
+        imports=queries.imports_under_way(of=of),
+        sweeps=queries.sweeps_under_way(of=of),
         actions=queries.ACTIONS,
     )
 

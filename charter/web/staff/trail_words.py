@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -19,6 +20,7 @@ from charter.web.labels import (
     OBJECTIONS,
     REASONS,
     ROLES,
+    SECONDS,
     STATES,
     WITHDRAWAL_REASONS,
 )
@@ -257,7 +259,7 @@ FIELDS: Mapping[str, Any] = {
     "passkey": _l("Passkey"),
     "left": _l("Codes left"),
     "kind": _l("Kind"),
-    "about": _l("About"),
+    "about": _l("What it is about"),
     "proposed_by": _l("Proposed by"),
     "proposal": _l("Proposal"),
     "states": _l("States"),
@@ -317,6 +319,8 @@ _VALUES: tuple[Mapping[str, Any], ...] = (
     DISPLAYS,
     ROLES,
 )
+#: The page shows its beginning; the file has it whole.
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 #: Fields whose values are a person's number.
 PEOPLE = frozenset({"proposed_by", "decided_by", "staff"})
 
@@ -359,6 +363,10 @@ def _text(name: str, text: str) -> str:
             return format_datetime(datetime.fromisoformat(text))
         except ValueError:
             return text
+    if name == "kind" and text in SECONDS:
+        return str(SECONDS[text])
+    if _DIGEST.fullmatch(text):
+        return f"{text[:12]}…"
     return reason_or_code(text)
 
 
