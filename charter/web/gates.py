@@ -43,6 +43,10 @@ GRACE = timedelta(minutes=10)
 OPEN, OWN = "open", "own"
 
 
+#: One's own pages, which can be shown after signing in like any other.
+_OWN_PAGES = frozenset({"staff_auth.account", "staff_auth.passkeys"})
+
+
 def staff_required(view: Callable[P, Any]) -> Callable[P, Any]:
     """For one's own account only: open to every member of staff who gave both factors and keeps recovery codes.
 
@@ -137,7 +141,7 @@ def safe_next(target: str | None) -> str | None:
         endpoint, _values = adapter.match(path, method="GET")
     except (HTTPException, RequestRedirect):
         return None
-    return None if endpoint.startswith("staff_auth.") else target
+    return None if endpoint.startswith("staff_auth.") and endpoint not in _OWN_PAGES else target
 
 
 def ungated(app: Flask) -> list[str]:
@@ -169,6 +173,18 @@ def is_fresh(presence: Presence, *, grace: timedelta = timedelta(0)) -> bool:
     config: Settings = current_app.config["CHARTER"]
     within = timedelta(minutes=config.staff_fresh_minutes) + grace
     return is_recent(presence.verified_at, now=clock.now(), within=within)
+
+
+def asked_again() -> BaseResponse | None:
+    """For whoever changes their own factors: None while the second one was given a short while ago.
+
+    Else the way to give it once more: with a password alone, nobody at somebody else's browser adds a factor of theirs.
+    """
+    presence = find_presence()
+    grace = timedelta(0) if request.method in {"GET", "HEAD"} else GRACE
+    if presence is None or is_fresh(presence, grace=grace):
+        return None
+    return redirect(url_for("staff_auth.second_factor_again", next=url_for("staff_auth.account")), code=303)
 
 
 def _refusal(right: Right | None = None, *, fresh: bool = False) -> BaseResponse | None:

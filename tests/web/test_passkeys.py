@@ -181,6 +181,7 @@ def test_adding_and_removing_ask_for_the_password_after_a_while(bruno: Person, c
     assert page.submit("passkey-form", name="x", credential=device.make(FOREIGN)).status == 422
     assert listed.submit(at="/removal").url == "/staff/password-check"
     assert "staff-passkey-remove" not in audits(bruno.app)
+    assert bruno.browser.get(LIST).submit("again-form", code=bruno.next_code()).url == "/staff/account"
     page = bruno.browser.get(LIST)
     assert page.url == "/staff/password-check"
     assert page.submit("password-form", password="wrong").status == 422

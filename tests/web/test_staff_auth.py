@@ -617,6 +617,18 @@ def test_no_address_leads_elsewhere(bruno: Person, target: str) -> None:
     assert (response.status_code, response.headers["Location"]) == (303, "/staff/")
 
 
+@pytest.mark.parametrize("path", ["/staff/account/passkeys", "/staff/second-factor/set-up", "/staff/recovery-codes"])
+def test_a_password_alone_adds_no_factor_to_a_session_that_was_left_open(
+    bruno: Person, clock: time_machine.Traveller, path: str
+) -> None:
+    bruno.sign_in()
+    clock.shift(16 * 60)
+    asked = bruno.browser.get(path)
+    assert asked.url == "/staff/second-factor/again?next=/staff/account"
+    assert asked.submit("again-form", code=bruno.next_code()).url == "/staff/account"
+    assert "/staff/second-factor/again" not in bruno.browser.get(path).url
+
+
 def test_somebody_signed_in_is_not_asked_again(bruno: Person) -> None:
     bruno.sign_in()
     assert bruno.browser.get("/staff/sign-in?next=//evil.example").url == "/staff/"
@@ -729,6 +741,7 @@ def test_a_new_password_signs_out_every_other_browser(bruno: Person) -> None:
 def test_changing_the_app_asks_for_the_password_after_a_while(bruno: Person, clock: time_machine.Traveller) -> None:
     bruno.sign_in()
     clock.shift(timedelta(minutes=20))
+    assert bruno.browser.get("/staff/second-factor/set-up").submit("again-form", code=bruno.next_code()).status == 200
     page = bruno.browser.get("/staff/second-factor/set-up")
     assert page.url == "/staff/password-check"
     assert page.submit("password-form", password="wrong").status == 422
@@ -750,6 +763,7 @@ def test_changing_the_app_asks_for_the_password_after_a_while(bruno: Person, clo
 def test_new_recovery_codes_replace_the_old_ones(bruno: Person, clock: time_machine.Traveller) -> None:
     bruno.sign_in()
     clock.shift(timedelta(minutes=20))
+    assert bruno.browser.get("/staff/recovery-codes").submit("again-form", code=bruno.next_code()).status == 200
     assert bruno.browser.get("/staff/recovery-codes").url == "/staff/password-check"
     page = bruno.browser.get("/staff/password-check").submit("password-form", password=PASSWORD)
     assert page.url == "/staff/recovery-codes"

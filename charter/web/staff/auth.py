@@ -212,6 +212,9 @@ def second_factor() -> Response:
     presence = gates.find_presence()
     if presence is not None and session.get("tf_state") != "validating_profile":
         return to("staff_auth.account")
+    stale = gates.asked_again()
+    if stale is not None:
+        return make_response(stale)
     return _second_step(two_factor_token_validation, is_signed_in=presence is not None)
 
 
@@ -264,7 +267,8 @@ def second_factor_set_up() -> Response:
     """Shows the secret to scan: the first time before anything else, later to change the app."""
     if gates.find_presence() is None and _pending_account() is None:
         return from_the_start()
-    return _asked(two_factor_setup)
+    stale = gates.asked_again()
+    return _asked(two_factor_setup) if stale is None else make_response(stale)
 
 
 @blueprint.route("/recovery-codes", methods=["GET", "POST"], endpoint="mf_recovery_codes")
@@ -274,6 +278,9 @@ def recovery_codes() -> Response:
     presence = gates.find_presence()
     if presence is None:
         return to_sign_in()
+    stale = gates.asked_again() if presence.has_kept_recovery_codes else None
+    if stale is not None:
+        return make_response(stale)
     gates.touch(presence)
     return _asked(mf_recovery_codes, writes=True)
 

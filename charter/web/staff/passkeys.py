@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from flask import Response, abort, current_app, flash, jsonify, request, session
+from flask import Response, abort, current_app, flash, jsonify, make_response, request, session
 
 from charter import clock
 from charter.domain import passkey as passkeys_domain
@@ -54,6 +54,9 @@ class Offer:
 @limits.of_passkeys
 def passkeys() -> Response:
     """The list of one's own, and a form for another; the password is asked once more before."""
+    stale = gates.asked_again()
+    if stale is not None:
+        return make_response(stale)
     if request.method == "GET":
         return _list(forms.PasskeyForm()) if way_in.is_password_fresh() else way_in.ask_password("staff_auth.passkeys")
     site = require_site()
@@ -97,7 +100,7 @@ def passkey_challenge() -> Response:
     from charter.domain import authenticators
 
     site = require_site()
-    if not way_in.is_password_fresh():
+    if gates.asked_again() is not None or not way_in.is_password_fresh():
         abort(403)
     if not forms.PasskeyForm().validate():
         abort(422)
@@ -121,6 +124,9 @@ def passkey_challenge() -> Response:
 @gates.staff_required
 def remove_passkey(passkey_id: int) -> Response:
     """From now on this passkey opens nothing."""
+    stale = gates.asked_again()
+    if stale is not None:
+        return make_response(stale)
     if not way_in.is_password_fresh():
         return way_in.ask_password("staff_auth.passkeys")
     try:
