@@ -25,7 +25,7 @@ def assert_append_only(app: Flask) -> None:
     """Copying a table, which is how SQLite changes one, loses its triggers."""
     for table in APPEND_ONLY:
         # The first: those that came later are not there yet.
-        column = list(Base.metadata.tables[table].columns)[0].name
+        column = next(iter(Base.metadata.tables[table].columns)).name
         for attempt in (f"DELETE FROM {table}", f'UPDATE {table} SET "{column}" = "{column}"'):
             with writable(app) as connection, pytest.raises(DBAPIError, match="append-only"):
                 connection.execute(text(attempt))
