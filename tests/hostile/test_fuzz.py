@@ -68,6 +68,7 @@ def test_whatever_is_sent_is_answered_and_only_clean_texts_are_stored(world: Wor
         "consent_text",
         "link",
         "message",
+        "signature_word",
         "signing_trace",
         "day_key",
     }

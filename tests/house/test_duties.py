@@ -41,14 +41,14 @@ SAID = {
 #: lesser right than it should would otherwise be asked for that one.
 ASKED = {
     Right.READ: """affiliation affiliations bulk_report correction corrections dossier drop_view edition_draft
-        edition_preview editions find held invalidation invalidations keep_view mail mailboxes names objection
-        objections own_words queue region regions show_found""",
+        edition_preview editions find held import_errors import_job imports invalidation invalidations keep_view mail
+        mailboxes names objection objections own_words queue region regions show_found""",
     Right.REVIEW: """add_name answer_objection claim correct_by_letter decide decide_correction find_mailbox free
         hand_over hand_over_file letters lift_mailbox record_letter release release_group remove_name retry_mail
         take_next undo undo_correction undo_objection""",
     Right.BULK: "bulk undo_bulk",
     Right.INVALIDATE: "new_invalidation propose_invalidation start_invalidation stop_invalidation undo_invalidation",
-    Right.IMPORT: "bring_list cancel_import choose_columns import_errors import_job imports start_import",
+    Right.IMPORT: "bring_list cancel_import choose_columns start_import",
     Right.AFFILIATIONS: """add_affiliation add_alias add_region edit_affiliation edit_region match_words
         merge_affiliation merge_preview remove_alias undo_merge words_meant""",
     Right.EDITIONS: "begin_edition drop_edition propose_edition save_edition",

@@ -181,8 +181,6 @@ def test_whatever_does_not_work_is_said_in_words(named: Centre, dana: Visitor) -
     page.locator("#passkey-form [name=name]").press("Enter")
     page.locator(".error-summary").wait_for()
     assert not device.keys(), "no device is asked before there is a name"
-    assert any(one.startswith("422 ") for one in visitor.problems)
-    visitor.problems.clear()
 
     add(visitor, "First")
     page.locator("#passkey-form [name=name]").fill("Second")

@@ -60,7 +60,7 @@ def _job(job_id: int) -> JobView:
 
 
 @blueprint.get("/imports/")
-@duty(Right.IMPORT)
+@duty(Right.READ)
 def imports() -> str:
     """What was brought, newest first, and the form for one more."""
     return _imports_page(ListForm(formdata=None))
@@ -143,11 +143,12 @@ def _read(file: BinaryIO, form: ListForm) -> int:
 
 
 @blueprint.get("/imports/<row:job_id>/")
-@duty(Right.IMPORT)
+@duty(Right.READ)
 def import_job(job_id: int) -> BaseResponse | str:
     """Its columns, how far the worker is, or what came of it."""
     job = _job(job_id)
-    if job.state == "mapping" or (job.state == "checked" and "columns" in request.args):
+    is_choosing = job.state == "mapping" or (job.state == "checked" and "columns" in request.args)
+    if is_choosing and current_staff().may(Right.IMPORT):
         note_read("import", subject="import", subject_id=job_id)
         form = ColumnsForm(formdata=None, data={"language": "ru", **job.defaults, "again": job.again})
         return _columns_page(job, form, job.mapping or None)
@@ -287,7 +288,7 @@ def cancel_import(job_id: int) -> BaseResponse:
 
 
 @blueprint.get("/imports/<row:job_id>/errors.csv")
-@duty(Right.IMPORT)
+@duty(Right.READ)
 def import_errors(job_id: int) -> BaseResponse:
     """Every row that something is to be said of, as a file: the cells as they came, and what is wrong in words."""
     job = _job(job_id)

@@ -39,7 +39,7 @@ GROUPS: tuple[Group, ...] = (
             Way("staff.corrections", "corrections", _l("Corrections"), Right.READ),
             Way("staff.objections", "objections", _l("Objections"), Right.READ),
             Way("staff.invalidations", "invalidations", _l("Invalidation"), Right.READ),
-            Way("staff.imports", "imports", _l("Import"), Right.IMPORT),
+            Way("staff.imports", "imports", _l("Import"), Right.READ),
         ),
     ),
     Group(
