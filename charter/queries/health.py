@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Select, case, func, literal_column, select, text
+from sqlalchemy import Select, case, func, literal_column, select, text, union_all
 
 from charter.domain.mail import MOST_FAILURES, WAY_OUT
 from charter.domain.signature import State
@@ -149,13 +149,16 @@ def _dead_letters() -> Question:
 
 def _queue(today: date) -> Question:
     """(to decide, waiting for the signatory, overdue, when the oldest to decide was confirmed)."""
-    rows = (
+    # Each state by itself: an index has them in that order, both together would have to be sorted.
+    both = [
         select(Signature.state, Signature.due_on, Signature.confirmed_at)
-        .where(_IN_QUEUE)
+        .where(_IN_QUEUE, literal_column("signature.state") == literal_column(f"'{state}'"))
         .order_by(Signature.due_on, Signature.id)
         .limit(MOST_COUNTED)
         .subquery()
-    )
+        for state in (State.CONFIRMED, State.CLARIFICATION)
+    ]
+    rows = union_all(*(select(one) for one in both)).subquery()
     is_waiting = rows.c.state == State.CONFIRMED
 
     def count(*conditions: Any) -> Any:

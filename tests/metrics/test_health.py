@@ -52,12 +52,12 @@ def test_what_waits_is_told_as_it_is(world: World) -> None:
     assert found.dead_letters == 1
     assert found.mail_waiting >= 1
     assert found.oldest_mail_at is not None
-    # One decision is still within its seconds, so its event is not due; one second after them it is.
+    # One selection is still within its minute, so its event is not due; one second after it it is.
     assert found.readiness.oldest_due_event_at is None
-    world.clock.shift(11)
+    world.clock.shift(61)
     late = ask(app).readiness.oldest_due_event_at
     assert late is not None
-    assert timedelta(0) <= datetime.now(UTC) - late < timedelta(seconds=11)
+    assert timedelta(0) <= datetime.now(UTC) - late < timedelta(seconds=61)
     # Days after, the one that waits for the Centre is overdue; the one that waits for its signatory is not.
     assert ask(app, today=date(2026, 11, 28)).overdue == 1
     assert found.revision >= 3
