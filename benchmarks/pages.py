@@ -129,7 +129,7 @@ def answer(app: Flask, path: str, *, wanted: tuple[int, ...] = (200,)) -> float:
 _COUNTS = re.compile(r"\bcount\s*\(", re.IGNORECASE)
 _SKIPS = re.compile(r"\bOFFSET\s+(\?|%\(\w+\)s|\d+)", re.IGNORECASE)
 #: Rooms that are for one person or for the Centre, and what is no page.
-_PRIVATE = frozenset({"signing", "my", "links", "not_me", "dev_mail", "system", "static"})
+_PRIVATE = frozenset({"signing", "my", "entered", "links", "not_me", "dev_mail", "system", "static"})
 
 
 def _look(made: Installation) -> dict[str, Any]:
