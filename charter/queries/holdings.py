@@ -16,9 +16,10 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 from charter.domain.mailbox import application_digest, mailbox_digest
 from charter.domain.moments import LONGEST_UNDO, has_come
 from charter.domain.signature import Move
-from charter.models.affiliation import Affiliation, Region
+from charter.models.affiliation import Affiliation, AffiliationMove, Region
 from charter.models.base import Base, db
 from charter.models.decision import Decision
+from charter.models.desk import Claim
 from charter.models.edition import Affirmation, ConsentText
 from charter.models.importing import ImportJob, ImportRow
 from charter.models.limits import MailboxTally, SigningTrace
@@ -26,7 +27,15 @@ from charter.models.log import LogPlace
 from charter.models.outbox import Message
 from charter.models.registry import PublicEntry
 from charter.models.rights import AddressChange, Correction, Objection, WrittenRequest
-from charter.models.signature import Clarification, Link, Signature, SignatureConsent, SignatureEvent
+from charter.models.signature import (
+    Clarification,
+    Link,
+    Signature,
+    SignatureConsent,
+    SignatureEvent,
+    SignatureWord,
+)
+from charter.models.sweeping import InvalidationItem
 
 #: One row: column or field → its value as Python has it (aware instants, dates, text, numbers, bytes, None).
 Row = Mapping[str, Any]
@@ -60,6 +69,10 @@ HANDED: dict[type[Base], tuple[str, ...]] = {
         *("attempts", "last_error"),
     ),
     Link: ("purpose", "created_at", "expires_at", "used_at", "tries"),
+    InvalidationItem: (),
+    AffiliationMove: (),
+    Claim: (),
+    SignatureWord: (),
     SigningTrace: ("at", "network", "domain", "seconds", "proof"),
     MailboxTally: (
         *("unconfirmed_count", "last_mail_at", "confirmed_at", "bounced_at", "bounce_count", "stopped_at"),
@@ -74,7 +87,7 @@ LEFT_OUT: dict[type[Base], dict[str, str]] = {
     Signature: {"id": _ROW, "version": "counts changes", "affiliation_id": "handed over as its name"},
     SignatureConsent: {"signature_id": _ROW},
     SignatureEvent: {"id": _ROW, "signature_id": _ROW, "staff_id": _STAFF},
-    Decision: {"id": _ROW, "signature_id": _ROW, "staff_id": _STAFF, "state_before": "stands in the history"},
+    Decision: {"id": _ROW, "signature_id": _ROW, "staff_id": _STAFF, "state_before": "stands in the history", "bulk": _ROW},
     Clarification: {"id": _ROW, "signature_id": _ROW, "decision_id": _ROW},
     Affirmation: {"signature_id": _ROW},
     Correction: {
@@ -121,6 +134,21 @@ LEFT_OUT: dict[type[Base], dict[str, str]] = {
         "on_hold": "stands in the application as held",
         "leased_until": "which worker is at it just now",
     },
+    InvalidationItem: {
+        "invalidation_id": _ROW,
+        "signature_id": _ROW,
+        "decision_id": _ROW,
+        "state_before": "stands in the history, as whatever was done",
+        "outcome": "what was done stands in the history and the decisions",
+        "at": "stands in the history",
+    },
+    AffiliationMove: {
+        "merge_id": _ROW,
+        "signature_id": _ROW,
+        "correction_id": "the correction and the affiliation are handed over as they are now",
+    },
+    Claim: {"signature_id": _ROW, "staff_id": _STAFF, "until": "until when somebody is at work on it just now"},
+    SignatureWord: {"signature_id": _ROW, "word": "the words of `name_fold`, which is handed over"},
     Link: {"id": _ROW, "uid": _MAILED, "signature_id": _ROW, "token_digest": _MAILED},
     SigningTrace: {"signature_id": _ROW},
     MailboxTally: {"digest": "made of the address, which stands in the application"},
