@@ -87,7 +87,13 @@ LEFT_OUT: dict[type[Base], dict[str, str]] = {
     Signature: {"id": _ROW, "version": "counts changes", "affiliation_id": "handed over as its name"},
     SignatureConsent: {"signature_id": _ROW},
     SignatureEvent: {"id": _ROW, "signature_id": _ROW, "staff_id": _STAFF},
-    Decision: {"id": _ROW, "signature_id": _ROW, "staff_id": _STAFF, "state_before": "stands in the history", "bulk": _ROW},
+    Decision: {
+        "id": _ROW,
+        "signature_id": _ROW,
+        "staff_id": _STAFF,
+        "state_before": "stands in the history",
+        "bulk": _ROW,
+    },
     Clarification: {"id": _ROW, "signature_id": _ROW, "decision_id": _ROW},
     Affirmation: {"signature_id": _ROW},
     Correction: {
