@@ -15,6 +15,7 @@ import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 from jinja2.bccache import Bucket, BytecodeCache
+from sqlalchemy.util import LRUCache
 from werkzeug.routing import Rule
 
 from charter import assembly, cli, create_app, settings, worker
@@ -64,10 +65,25 @@ def _compiled_once(rule: Rule, append_unknown: bool = True) -> Any:
 Rule._compile_builder = _compiled_once  # type: ignore[method-assign,assignment]
 
 
+class Statements(LRUCache[Any, Any]):
+    """SQL as compiled for an earlier application with the same kind of database."""
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """By the name of the dialect in place of the dialect, which each engine has anew."""
+        return super().get((key[0].name, *key[1:]), default)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__((key[0].name, *key[1:]), value)
+
+
+_statements = Statements(5000)
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """What is there before the first test stays to the end: nobody looks for garbage in it again and again."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def make_settings(instance: Path, **environ: str) -> settings.Settings:
@@ -144,6 +160,9 @@ def make_app(engine_name: str, request: pytest.FixtureRequest, tmp_path: Path) -
             given["database_url"] = url
         app = create_app(make_settings(instance, **given))
         app.testing = False
+        with app.app_context():
+            for engine in db.engines.values():
+                engine._compiled_cache = _statements
         apps.append(app)
         return app
 

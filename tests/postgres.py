@@ -50,11 +50,15 @@ def fresh_database(url: str, *, template: str | None = None) -> str:
     name = f"charter_{uuid.uuid4().hex[:16]}"
     statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
     if template:
-        # A copied database keeps its template's sequences and triggers, and takes a tenth of a second.
+        # A copied database keeps its template's sequences and triggers, and takes a fraction of migrating.
         statement += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
     else:
         statement += sql.SQL(" TEMPLATE template0 ENCODING 'UTF8'")
-    _execute(url, statement)
+    with _connected(url) as connection:
+        if connection.info.server_version >= 150000:
+            # Before 15 the only way, and the quicker one where nothing waits for the disk.
+            statement += sql.SQL(" STRATEGY FILE_COPY")
+        connection.execute(statement)
     return make_url(url).set(database=name).render_as_string(hide_password=False)
 
 
@@ -63,7 +67,8 @@ def drop_database(url: str) -> None:
     name = make_url(url).database
     assert name
     server = make_url(url).set(database="postgres").render_as_string(hide_password=False)
-    _execute(server, sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+    with _connected(server) as connection:
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture
@@ -172,7 +177,6 @@ def _free_port() -> int:
         return port
 
 
-def _execute(url: str, statement: sql.Composed) -> None:
+def _connected(url: str) -> psycopg.Connection[Any]:
     address = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(address, autocommit=True) as connection:
-        connection.execute(statement)
+    return psycopg.connect(address, autocommit=True)

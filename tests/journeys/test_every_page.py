@@ -25,11 +25,9 @@ EVERYTHING = {
     "type": "tag",
     "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
 }
-#: What may differ in the dark and on a narrow screen.
-COLOURS_AND_SIZES = {
-    "type": "rule",
-    "values": ["color-contrast", "link-in-text-block", "target-size", "scrollable-region-focusable"],
-}
+#: What may differ with the length of words, and in the dark.
+SIZES = ["target-size", "scrollable-region-focusable"]
+COLOURS = ["color-contrast", "link-in-text-block"]
 #: Everything twice as large, as a person sets it in their browser.
 TWICE = "212.5%"
 
@@ -54,8 +52,12 @@ def look(visitor: Visitor, name: str, *, all_rules: bool = True) -> list[str]:
     page = visitor.page
     found: list[str] = []
     page.evaluate(AXE)
-    looks = ((DESKTOP, "light", EVERYTHING), (PHONE, "dark", COLOURS_AND_SIZES))
-    for size, colours, rules in looks if all_rules else looks[1:]:
+    looks: list[tuple[tuple[int, int], str, dict[str, object]]] = [
+        (PHONE, "dark", {"type": "rule", "values": SIZES + COLOURS * all_rules})
+    ]
+    if all_rules:
+        looks.insert(0, (DESKTOP, "light", EVERYTHING))
+    for size, colours, rules in looks:
         page.set_viewport_size({"width": size[0], "height": size[1]})
         page.emulate_media(color_scheme=colours)  # type: ignore[arg-type]
         options = {"runOnly": rules, "resultTypes": ["violations"]}
