@@ -7,8 +7,8 @@ from charter.domain.calendar import local_date
 from charter.domain.sheet import read_person
 from charter.operations import entering, importing
 from charter.operations.entering import Tried
+from charter.queries import centre, schema
 from charter.queries import importing as queries
-from charter.queries import schema
 from charter.queries.importing import Work
 from charter.settings import Settings
 
@@ -20,7 +20,7 @@ EMPTIED_AT_ONCE = 1000
 
 def step(settings: Settings) -> bool:
     """Some rows of the oldest job; whether there is more to do now."""
-    work = queries.find_work()
+    work = queries.find_work(is_open=centre.find_public().signing.is_open(clock.now()))
     if work is None:
         return bool(queries.has_lapsed(now=clock.now()) and importing.lapse(now=clock.now()))
     if work.state == "ended":

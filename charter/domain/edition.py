@@ -104,8 +104,8 @@ def tidy(text: str) -> str:
 
 
 def words_of(text: str) -> str:
-    """The words alone, a paragraph a line, for people who compare: without the signs of headings and of weight."""
-    return re.sub(r"^#+ |\*+", "", text, flags=re.MULTILINE)
+    """The words alone, a paragraph a line, for people who compare: without the signs of weight; headings keep theirs."""
+    return re.sub(r"\*+", "", text)
 
 
 def problems(bodies: Mapping[str, str]) -> list[tuple[str | None, EditionError]]:

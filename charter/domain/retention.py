@@ -42,6 +42,7 @@ RULES: tuple[Rule, ...] = (
     Rule("address-changes", "changes of address, done or given up: deleted", "address_change_keep_days"),
     Rule("corrections", "corrections that were decided: emptied", "words_keep_days"),
     Rule("objections", "words of objections that were answered: deleted", "words_keep_days"),
+    Rule("sweeps", "names and words that invalidations asked for: deleted once they are over", "words_keep_days"),
     Rule("mail-hours", "how many mails left in an hour: deleted", keeps=timedelta(days=7)),
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -28,7 +28,8 @@ class Conditions:
     network: the digest that groups of what was set aside have, as hex. domain: of the mail address, lower case.
     since, until: when it came, both or neither. affiliation: its id. words: an affiliation as observers typed it.
     name: beginnings of words of the name, in any alphabet and order. regions: where its maker may act, None everywhere.
-    published: entries of the registry as well.
+    published: entries of the registry as well. is_emptied: a name or words were asked for and are kept no longer, so
+    what is left would mean others and is asked never more.
     """
 
     network: str | None = None
@@ -40,6 +41,11 @@ class Conditions:
     name: str | None = None
     regions: tuple[str, ...] | None = None
     published: bool = False
+    is_emptied: bool = False
+
+    def emptied(self) -> Conditions:
+        """Without what somebody typed, once it is over."""
+        return replace(self, name=None, words=None, is_emptied=True)
 
     @property
     def stems(self) -> tuple[str, ...]:
@@ -58,6 +64,8 @@ class Conditions:
 
     def check(self) -> None:
         """FieldRefusedError where they are empty, or mean people who have nothing in common."""
+        if self.is_emptied:
+            raise FieldRefusedError("conditions", "empty")
         if (self.since is None) != (self.until is None):
             raise FieldRefusedError("until" if self.until is None else "since", "both")
         if self.since is not None and self.until is not None:
@@ -89,6 +97,8 @@ class Conditions:
             found["regions"] = sorted(self.regions)
         if self.published:
             found["published"] = True
+        if self.is_emptied:
+            found["emptied"] = True
         return found
 
     @classmethod
@@ -105,6 +115,7 @@ class Conditions:
             name=kept.get("name"),
             regions=None if regions is None else tuple(regions),
             published=bool(kept.get("published")),
+            is_emptied=bool(kept.get("emptied")),
         )
 
 

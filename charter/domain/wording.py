@@ -12,6 +12,7 @@ from typing import Final
 #: Comparing takes the square of what is compared: beyond so many words a passage is shown whole, old and new.
 MOST_WORDS: Final = 1500
 _WORD = re.compile(r"\S+\s*")
+_HEADING = re.compile(r"(#+) +")
 
 
 class Change(StrEnum):
@@ -32,9 +33,10 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """One paragraph. is_changed: whether anything in it differs."""
+    """One paragraph. level: of a heading, 1 for the highest; 0 for other text."""
 
     pieces: tuple[Piece, ...]
+    level: int = 0
 
     @property
     def is_changed(self) -> bool:
@@ -45,6 +47,7 @@ class Passage:
 def differences(before: str, after: str) -> list[Passage]:
     """What has to be done to `before` to get `after`, paragraph by paragraph; paragraphs are lines, empty ones none.
 
+    A line that begins with # is a heading, as in Markdown; its signs are no words.
     Leaving out what is IN gives the words of `before`, leaving out what is OUT those of `after`. Takes time that grows
     with the square of the longest changed run of paragraphs, never more than MOST_WORDS words at once.
     """
@@ -52,7 +55,7 @@ def differences(before: str, after: str) -> list[Passage]:
     found: list[Passage] = []
     for tag, first, end, new_first, new_end in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if tag == "equal":
-            found += [Passage((Piece(Change.SAME, text),)) for text in old[first:end]]
+            found += [Passage((Piece(Change.SAME, _bare(text)),), _level(text)) for text in old[first:end]]
         else:
             found += _compared(old[first:end], new[new_first:new_end])
     return found
@@ -66,7 +69,16 @@ def _compared(old: Sequence[str], new: Sequence[str]) -> Iterator[Passage]:
     """Paragraph against paragraph in their order; what is left over on one side came or went whole."""
     # Where their numbers differ, which belong together is found by what they share.
     for before, after in _pairs(old, new):
-        yield Passage(tuple(_pieces(before, after)))
+        yield Passage(tuple(_pieces(_bare(before), _bare(after))), _level(after or before))
+
+
+def _bare(text: str) -> str:
+    return _HEADING.sub("", text, count=1) if text.startswith("#") else text
+
+
+def _level(text: str) -> int:
+    found = _HEADING.match(text)
+    return len(found[1]) if found else 0
 
 
 def _pairs(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[str, str]]:

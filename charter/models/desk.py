@@ -103,7 +103,7 @@ class DeskCount(Base):
 
     day: Mapped[date] = mapped_column(primary_key=True)  # in Kazakhstan
     region_code: Mapped[str] = mapped_column(ForeignKey("region.code"), primary_key=True)
-    action: Mapped[str] = mapped_column(String(16), primary_key=True)  # approve | decline | ask
+    action: Mapped[str] = mapped_column(String(16), primary_key=True)  # approve | decline | ask | sweep
     waited_days: Mapped[int] = mapped_column(primary_key=True)  # from confirmation to decision
     count: Mapped[int] = mapped_column(default=0)
 

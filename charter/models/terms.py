@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, and_, exists, or_, select
+from sqlalchemy import Select, and_, exists, func, or_, select
 
 from charter.models.limits import DayKey, MailboxTally, MailHour, SigningTrace, SpentChallenge
 from charter.models.rights import AddressChange, Correction, Objection
 from charter.models.signature import DECLINED, REVOKED, TO_REMIND, UNCONFIRMED, Signature
+from charter.models.sweeping import Invalidation
 
 _NO_OBJECTION = ~exists().where(Objection.signature_id == Signature.id, Objection.state == "pending")
 
@@ -107,6 +108,16 @@ def _objections(cutoff_at: datetime) -> Select[Any]:
     )
 
 
+def _sweeps(cutoff_at: datetime) -> Select[Any]:
+    typed = (Invalidation.conditions[key].as_string().is_not(None) for key in ("name", "words"))
+    return select(Invalidation.id).where(
+        # A dry run that nobody went on with, and what nobody approved, is over too.
+        Invalidation.state.in_(("draft", "proposed", "cancelled", "done", "undone")),
+        func.coalesce(Invalidation.ended_at, Invalidation.created_at) <= cutoff_at,
+        or_(Invalidation.note.is_not(None), *typed),
+    )
+
+
 def _mail_hours(cutoff_at: datetime) -> Select[Any]:
     return select(MailHour.hour_at).where(MailHour.hour_at <= cutoff_at)
 
@@ -123,5 +134,6 @@ _QUERIES = {
     "address-changes": _address_changes,
     "corrections": _corrections,
     "objections": _objections,
+    "sweeps": _sweeps,
     "mail-hours": _mail_hours,
 }

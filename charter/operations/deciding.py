@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, func, insert, select
+from sqlalchemy.orm import aliased
 
 from charter.domain.errors import FieldRefusedError
 from charter.domain.reasons import Reason, find_reason
@@ -16,11 +17,13 @@ from charter.models.decision import Audit, Decision
 from charter.models.desk import Claim
 from charter.models.log import LogEvent
 from charter.models.outbox import Message
-from charter.models.signature import Clarification, Link, Signature
+from charter.models.signature import Clarification, Link, Signature, SignatureEvent
 from charter.operations.desk_figures import Decided, count_decisions
 from charter.operations.steps import add_audit, add_event, event_of, message_to
 
 _MOVES = {"approve": Move.APPROVE, "decline": Move.DECLINE, "ask": Move.ASK}
+#: How the mark of what a sweep decided together begins.
+SWEPT = "invalidation-"
 _MAILS = {"decline": "declined", "ask": "clarification"}
 
 
@@ -135,8 +138,30 @@ def _what_waits(signature: Signature, decision: Decision, reason: Reason | None)
 
 
 def decided_of(signature: Signature, decision: Decision) -> Decided:
-    """What the figures count of it."""
-    return Decided(signature.region_code, decision.action, signature.confirmed_at, decision.decided_at)
+    """What the figures count of it: what a sweep ended says nothing of how fast people are answered."""
+    is_swept = (decision.bulk or "").startswith(SWEPT)
+    return Decided(
+        signature.region_code, "sweep" if is_swept else decision.action, signature.confirmed_at, decision.decided_at
+    )
+
+
+def moved_on(signature_ids: Sequence[int]) -> set[int]:
+    """Of these, who corrected what they signed after the newest question: it was asked of other words."""
+    asked = aliased(SignatureEvent)
+    newest = (
+        select(func.max(asked.id))
+        .where(asked.signature_id == SignatureEvent.signature_id, asked.move == Move.ASK)
+        .scalar_subquery()
+    )
+    return set(
+        db.session.scalars(
+            select(SignatureEvent.signature_id).where(
+                SignatureEvent.signature_id.in_(signature_ids),
+                SignatureEvent.move == Move.CORRECT,
+                SignatureEvent.id > newest,
+            )
+        )
+    )
 
 
 def personal_links(signature_ids: Sequence[int]) -> dict[int, Link]:
@@ -159,10 +184,12 @@ def take_back_decisions(
     queued = set(db.session.scalars(select(LogEvent.decision_id).where(LogEvent.decision_id.in_(ids))))
     mails = db.session.scalars(select(Message).where(Message.decision_id.in_(ids)).with_for_update()).all()
     sent = {mail.decision_id for mail in mails if mail.done_at is not None or mail.leased_until is not None}
+    moved = moved_on([signature.id for signature, decision in pairs if decision.action == "ask"])
     back, late = [], []
     for signature, decision in pairs:
         is_there = decision.undone_at is None and (decision.action == "ask" or decision.id in queued)
-        if not is_there or decision.id in sent or not _is_as_left(signature, decision):
+        is_moved = signature.id in moved or not _is_as_left(signature, decision)
+        if not is_there or decision.id in sent or is_moved:
             late.append(signature.id)
             continue
         before = signature.move(Move.UNDO, back_to=State(decision.state_before))

@@ -15,7 +15,7 @@ from charter.operations.unit import insert_on
 
 @dataclass(frozen=True)
 class Decided:
-    """What is counted of one decision. action: approve | decline | ask. confirmed_at: from when it waited."""
+    """What is counted of one decision. action: approve | decline | ask | sweep. confirmed_at: from when it waited."""
 
     region_code: str
     action: str

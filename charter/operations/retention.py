@@ -10,6 +10,7 @@ from sqlalchemy import Table, delete, select, update
 
 from charter.domain.retention import Turn, turn
 from charter.domain.signature import LIVE, Actor, State
+from charter.domain.sweep import Conditions
 from charter.models import terms
 from charter.models.base import Base, db
 from charter.models.importing import ImportJob, ImportRow
@@ -17,8 +18,10 @@ from charter.models.limits import DayKey, MailboxTally, MailHour, RetentionPass,
 from charter.models.log import LogEvent
 from charter.models.rights import AddressChange, Correction, Objection
 from charter.models.signature import Link, Signature
+from charter.models.sweeping import Invalidation
 from charter.operations.erasing import leave, move_to_erased
 from charter.operations.steps import queue_message
+from charter.operations.sweeping import end
 from charter.operations.unit import insert_if_absent, lock, operation
 
 #: Rows in one transaction: nobody who signs waits long for it.
@@ -127,6 +130,17 @@ def _empty_objections(ids: Sequence[int], now: datetime) -> None:
     db.session.execute(update(Objection).where(Objection.id.in_(ids)).values(words=None, answer=None))
 
 
+def _empty_sweeps(ids: Sequence[int], now: datetime) -> None:
+    """What was ended stays on record; a dry run ends with its conditions, because fewer of them would mean others."""
+    rows = db.session.scalars(
+        select(Invalidation).where(Invalidation.id.in_(ids)).order_by(Invalidation.id).with_for_update()
+    )
+    for row in rows.all():
+        row.conditions, row.note = Conditions.from_json(row.conditions).emptied().to_json(), None
+        if row.state in {"draft", "proposed"}:
+            end(row, "cancelled", staff_id=None, now=now)
+
+
 def _deleting(model: type[Base]) -> Callable[[Sequence[Any], datetime], None]:
     (key,) = cast("Table", model.__table__).primary_key.columns
 
@@ -148,5 +162,6 @@ _ACTS: dict[str, Callable[[Sequence[Any], datetime], None]] = {
     "address-changes": _deleting(AddressChange),
     "corrections": _empty_corrections,
     "objections": _empty_objections,
+    "sweeps": _empty_sweeps,
     "mail-hours": _deleting(MailHour),
 }

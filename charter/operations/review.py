@@ -21,7 +21,7 @@ from charter.models.log import LogEvent
 from charter.models.outbox import Message
 from charter.models.signature import Signature
 from charter.models.staff import StaffAccount
-from charter.operations.deciding import decided_of, reason_of, record_decisions
+from charter.operations.deciding import decided_of, moved_on, reason_of, record_decisions
 from charter.operations.desk_figures import count_decisions
 from charter.operations.duties import require
 from charter.operations.holding import let_through
@@ -88,6 +88,8 @@ def undo(decision_id: int, *, staff_id: int, now: datetime) -> int:
     # The worker's clock may run ahead of ours: mail that is on its way cannot be taken back. Locked, it stays here.
     mails = db.session.scalars(select(Message).where(Message.decision_id == decision_id).with_for_update()).all()
     if any(mail.done_at is not None or mail.leased_until is not None for mail in mails):
+        raise TooLateError
+    if decision.action == "ask" and moved_on([signature.id]):
         raise TooLateError
     before = signature.state
     try:

@@ -18,7 +18,7 @@ from charter.models.outbox import Message
 from charter.models.rights import Objection
 from charter.models.signature import Link, Signature
 from charter.models.sweeping import Invalidation, InvalidationItem, meant_by
-from charter.operations.deciding import record_decisions, take_back_decisions
+from charter.operations.deciding import SWEPT, record_decisions, take_back_decisions
 from charter.operations.reopening import take_up_again
 from charter.operations.revoking import end_by_centre
 from charter.operations.steps import add_audit, add_event, new_link, queue_message
@@ -119,7 +119,7 @@ def _end_all(
             staff_id=sweep.staff_id,
             effective_at=now + timedelta(seconds=undo_seconds),
             now=now,
-            bulk=f"invalidation-{sweep.id}",
+            bulk=f"{SWEPT}{sweep.id}",
         )
         ended |= {decision.signature_id: decision.id for decision in decisions}
     ended |= dict.fromkeys(_revoke_all(sweep, by_state.get(State.PUBLISHED, []), now=now))

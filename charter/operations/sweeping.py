@@ -160,8 +160,8 @@ def may_still(sweep: Invalidation, *, staff_id: int) -> StaffAccount:
     return account
 
 
-def end(sweep: Invalidation, state: str, *, staff_id: int, now: datetime) -> None:
-    """Over, for whatever reason; with its line in the audit."""
+def end(sweep: Invalidation, state: str, *, staff_id: int | None, now: datetime) -> None:
+    """Over, for whatever reason; with its line in the audit. staff_id: None where its term was over."""
     before = sweep.state
     sweep.state, sweep.ended_at = state, now
     sweep.version += 1
@@ -233,7 +233,7 @@ def _own(invalidation_id: int, *, staff_id: int, expected_version: int, states: 
 
 
 def _record(
-    action: str, sweep: Invalidation, *, staff_id: int, now: datetime, before: str | None, after: str | None = None
+    action: str, sweep: Invalidation, *, staff_id: int | None, now: datetime, before: str | None, after: str | None = None
 ) -> None:
     """Never the conditions themselves: a name may be among them."""
     add_audit(

@@ -19,6 +19,7 @@ from charter.models.outbox import Message
 from charter.models.signature import Signature
 from charter.models.sweeping import Invalidation
 from charter.queries import holding, outbox
+from charter.queries.queue import ANSWERS
 from charter.queries.statistics import days_of
 
 #: Of what waits so many are looked at, those due first; a page says "more than" beyond.
@@ -30,9 +31,7 @@ DAYS = 60
 PACE_DAYS = 7
 HOURS = 24
 HOUR = timedelta(hours=1)
-ACTIONS = ("approve", "decline", "ask")
-#: What ends waiting; a question only interrupts it.
-_ANSWERS = ("approve", "decline")
+ACTIONS = ("approve", "decline", "ask", "sweep")
 _UNDER_WAY = ("reading", "mapping", "checking", "checked", "running")
 _SWEEPING = ("proposed", "running", "undoing")
 
@@ -104,23 +103,25 @@ class Decided:
     @property
     def answered(self) -> int:
         """Approved and declined."""
-        return sum(self.total(action) for action in _ANSWERS)
+        return sum(self.total(action) for action in ANSWERS)
 
     @property
     def pace(self) -> float:
         """Answers a day, of the last PACE_DAYS whole days."""
         whole = self.days[-PACE_DAYS - 1 : -1]
-        return sum(by_action.get(action, 0) for _day, by_action in whole for action in _ANSWERS) / PACE_DAYS
+        return sum(by_action.get(action, 0) for _day, by_action in whole for action in ANSWERS) / PACE_DAYS
 
 
 @dataclass(frozen=True)
 class MailFigures:
-    """sent: (beginning of the hour, mails), oldest first. failed: (code, mails) of those given up, at most
-    MOST_COUNTED; bounced: mailboxes that no mail reaches, and within the last week; both at most MOST_COUNTED + 1.
+    """sent: (beginning of the hour, mails), oldest first. failed: (code, mails) of those given up, of the newest
+    MOST_COUNTED, and how many of these within the last week; bounced: mailboxes that no mail reaches, and within the
+    last week; both at most MOST_COUNTED + 1.
     """
 
     sent: list[tuple[datetime, int]]
     failed: list[tuple[str, int]]
+    failed_lately: int
     bounced: int
     bounced_lately: int
 
@@ -186,7 +187,7 @@ def decided(language: str, *, today: date, days: int = DAYS, regions: frozenset[
         by_day[day][action] = int(number)
     grouped = (
         select(DeskCount.region_code, DeskCount.waited_days, count.label("number"))
-        .where(*recent, DeskCount.action.in_(_ANSWERS))
+        .where(*recent, DeskCount.action.in_(ANSWERS))
         .group_by(DeskCount.region_code, DeskCount.waited_days)
         .subquery()
     )
@@ -227,21 +228,27 @@ def mail_figures(*, now: datetime) -> MailFigures:
     rows = db.session.execute(select(MailHour.hour_at, MailHour.sent_count).where(MailHour.hour_at >= since)).all()
     sent = {row.hour_at: row.sent_count for row in rows}
     hours = [since + timedelta(hours=place) for place in range(HOURS)]
+    a_week_ago = now - timedelta(days=7)
     some = (
-        select(Message.last_error)
+        select(Message.last_error, Message.failed_at)
         .where(Message.failed_at.is_not(None))
         .order_by(Message.id.desc())
         .limit(MOST_COUNTED)
         .subquery()
     )
     failed = db.session.execute(
-        select(func.coalesce(some.c.last_error, "other"), func.count()).group_by(some.c.last_error)
-    )
+        select(
+            func.coalesce(some.c.last_error, "other"),
+            func.count(),
+            func.count().filter(some.c.failed_at >= a_week_ago),
+        ).group_by(some.c.last_error)
+    ).all()
     return MailFigures(
         sent=[(hour, sent.get(hour, 0)) for hour in hours],
-        failed=sorted(((code, number) for code, number in failed), key=lambda one: (-one[1], one[0])),
+        failed=sorted(((code, number) for code, number, _lately in failed), key=lambda one: (-one[1], one[0])),
+        failed_lately=sum(lately for _code, _number, lately in failed),
         bounced=_bounced(None),
-        bounced_lately=_bounced(now - timedelta(days=7)),
+        bounced_lately=_bounced(a_week_ago),
     )
 
 
@@ -294,6 +301,6 @@ def week_figures(*, today: date, now: datetime) -> dict[str, int]:
         "held": holding.groups("reason").count,
         "mail_waiting": health.waiting,
         "mail_late_hours": -1 if health.oldest_due_at is None else int((now - health.oldest_due_at) / HOUR),
-        "mail_failed": sum(number for _code, number in mail.failed),
+        "mail_failed": mail.failed_lately,
         "bounced": mail.bounced_lately,
     }

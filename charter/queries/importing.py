@@ -316,14 +316,16 @@ class Work:
     regions: frozenset[str] | None
 
 
-def find_work(*, skip: Sequence[int] = ()) -> Work | None:
-    """The oldest job that waits for the worker."""
+def find_work(*, skip: Sequence[int] = (), is_open: bool = True) -> Work | None:
+    """The oldest job that waits for the worker. is_open: whether the Charter can be signed; until then nobody is
+    entered, and a list that was started waits.
+    """
     row = db.session.execute(
         select(ImportJob, StaffAccount.regions, StaffAccount.role)
         .join(StaffAccount, StaffAccount.id == ImportJob.staff_id)
         .where(
             or_(
-                ImportJob.state.in_(("checking", "running")),
+                ImportJob.state.in_(("checking", "running") if is_open else ("checking",)),
                 ImportJob.state.in_(_ENDED) & (ImportJob.cursor >= 0),
             ),
             ImportJob.id.not_in(skip),

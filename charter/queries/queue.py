@@ -22,6 +22,8 @@ PAGE_SIZE = 50
 #: A page on which all are chosen at once: as many as are decided together.
 LARGE_PAGE = 200
 MOST_COUNTED = 1000
+#: What ends waiting at the word of somebody who read it; a question only interrupts it.
+ANSWERS = ("approve", "decline")
 #: By which every claim has run out.
 _NO_MOMENT = datetime.max.replace(tzinfo=UTC) - timedelta(days=1)
 
@@ -261,7 +263,9 @@ def find_length(place: tuple[date, int] | None, *, today: date) -> Length | None
     if before is None:
         return None
     week = db.session.scalar(
-        select(func.sum(DeskCount.count)).where(DeskCount.day >= today - timedelta(days=7), DeskCount.day < today)
+        select(func.sum(DeskCount.count)).where(
+            DeskCount.day >= today - timedelta(days=7), DeskCount.day < today, DeskCount.action.in_(ANSWERS)
+        )
     )
     return Length(before, int(week or 0))
 

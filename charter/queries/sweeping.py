@@ -37,7 +37,7 @@ class Work:
 
 @dataclass(frozen=True)
 class SweepView:
-    """One invalidation. found: by the dry run, at most one more than MOST_COUNTED. affiliation: its name.
+    """One invalidation. found: by the dry run, at most one more than MOST_COUNTED. affiliation, regions: their names.
 
     state: draft | proposed | running | cancelled | done | undoing | undone.
     """
@@ -45,6 +45,7 @@ class SweepView:
     invalidation_id: int
     conditions: Conditions
     affiliation: str | None
+    regions: list[str] | None
     reason: str
     note: str | None
     state: str
@@ -150,8 +151,8 @@ def page(language: str, *, before: int | None = None) -> SweepPage:
     if before is not None:
         query = query.where(Invalidation.id < before)
     rows = db.session.execute(query).all()
-    names = _affiliation_names([row[0] for row in rows], language)
-    shown = [_view(sweep, maker, approver, names) for sweep, maker, approver in rows[:PAGE_SIZE]]
+    names, regions = _affiliation_names([row[0] for row in rows], language), _region_names(language)
+    shown = [_view(sweep, maker, approver, names, regions) for sweep, maker, approver in rows[:PAGE_SIZE]]
     return SweepPage(shown, shown[-1].invalidation_id if len(rows) > PAGE_SIZE else None)
 
 
@@ -161,7 +162,7 @@ def find(invalidation_id: int, language: str) -> SweepView | None:
     if row is None:
         return None
     sweep, maker, approver = row
-    return _view(sweep, maker, approver, _affiliation_names([sweep], language))
+    return _view(sweep, maker, approver, _affiliation_names([sweep], language), _region_names(language))
 
 
 def _affiliation_names(sweeps: Collection[Invalidation], language: str) -> dict[int, str]:
@@ -172,12 +173,15 @@ def _affiliation_names(sweeps: Collection[Invalidation], language: str) -> dict[
     return {row.id: row.name[language] for row in rows}
 
 
-def _view(sweep: Invalidation, maker: str, approver: str | None, names: dict[int, str]) -> SweepView:
+def _view(
+    sweep: Invalidation, maker: str, approver: str | None, names: dict[int, str], regions: dict[str, str]
+) -> SweepView:
     conditions = Conditions.from_json(sweep.conditions)
     return SweepView(
         invalidation_id=sweep.id,
         conditions=conditions,
         affiliation=None if conditions.affiliation is None else names.get(conditions.affiliation),
+        regions=None if conditions.regions is None else [regions.get(code, code) for code in conditions.regions],
         reason=sweep.reason,
         note=sweep.note,
         state=sweep.state,

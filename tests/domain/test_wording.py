@@ -40,6 +40,17 @@ def test_a_paragraph_that_came_and_one_that_went_are_told_whole() -> None:
     assert differences("", "") == []
 
 
+def test_headings_are_told_from_text_and_their_signs_are_no_words() -> None:
+    before, after = "# Charter\n\n## Principles\n\nI watch.", "# Charter\n\n## Five principles\n\nI **watch**."
+    passages = differences(words_of(before), words_of(after))
+    assert [passage.level for passage in passages] == [1, 2, 0]
+    assert [[piece.text.strip() for piece in passage.pieces] for passage in passages] == [
+        ["Charter"],
+        ["Principles", "Five principles"],
+        ["I watch."],
+    ]
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_both_texts_can_be_told_from_the_differences(seed: int) -> None:
     chance = random.Random(seed)
@@ -67,4 +78,4 @@ def test_white_space_is_put_in_order_and_no_letter_is_touched() -> None:
     assert tidy("# Title\r\n\r\n\r\n  a b \r\nc") == "# Title\n\na b\n\nc\n"
     assert tidy(" \r\n ") == ""
     assert tidy(tidy("a\nb")) == tidy("a\nb")
-    assert words_of("# Title\n\n*note*\n\n**1. One.** text") == "Title\n\nnote\n\n1. One. text"
+    assert words_of("# Title\n\n*note*\n\n**1. One.** text") == "# Title\n\nnote\n\n1. One. text"

@@ -24,6 +24,7 @@ from charter.models.staff import StaffAccount
 from charter.operations import importing
 from charter.operations.importing import NewList
 from charter.queries import find
+from tests.operations.test_centre import set_signing
 from tests.operations.test_races import at_once
 from tests.people import Desk, Observer, work
 
@@ -86,6 +87,29 @@ def job(app: Flask, job_id: int) -> ImportJob:
 def count(app: Flask, model: Any) -> int:
     with app.app_context():
         return db.session.scalars(select(func.count()).select_from(model)).one()
+
+
+def test_while_signing_is_closed_nobody_is_entered_and_no_list_starts(app: Flask, desk: Desk, clock: Clock) -> None:
+    ready = tried(app, desk, "Бір", "Екі")
+    under_way = tried(app, desk, "Үш", sha256="1" * 64)
+    with app.app_context():
+        start(under_way, desk.id)()
+    open_page = desk.browser.get(f"/staff/imports/{ready}/")
+    set_signing(desk, "closed")
+    work(app)
+    page = desk.browser.get(f"/staff/imports/{ready}/")
+    assert "Start when signing is open again" in page.main
+    assert not page.tree.query("#start-form")
+    late = open_page.submit("start-form")
+    assert "Start when signing is open again" in late.text
+    run(app)
+    assert job(app, ready).state == "checked"
+    assert (job(app, under_way).state, count(app, Signature)) == ("running", 0)
+    assert "once it is open again" in desk.browser.get(f"/staff/imports/{under_way}/").main
+    set_signing(desk, "open")
+    work(app)
+    run(app)
+    assert (job(app, under_way).state, count(app, Signature)) == ("done", 1)
 
 
 def test_of_two_who_start_a_list_at_once_one_does(app: Flask, desk: Desk, clock: Clock) -> None:

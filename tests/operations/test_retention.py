@@ -13,7 +13,9 @@ from sqlalchemy import func, select
 from time_machine import Traveller as Clock
 
 from charter import retention as keeping
+from charter.domain.errors import FieldRefusedError
 from charter.domain.retention import RULES, Turn, turn
+from charter.domain.sweep import Conditions
 from charter.models import terms
 from charter.models.base import Base, db, writing
 from charter.models.limits import DayKey, MailboxTally, MailHour, RetentionPass, SigningTrace, SpentChallenge
@@ -21,6 +23,7 @@ from charter.models.log import LogLeaf
 from charter.models.outbox import Message
 from charter.models.rights import AddressChange, Correction, Objection
 from charter.models.signature import Link, Signature, SignatureEvent
+from charter.models.sweeping import Invalidation
 from charter.operations import retention
 from charter.retention import Retention
 from tests.operations.test_erasing import ADDRESS, NAME, everything, left, traces_of
@@ -291,6 +294,14 @@ def rows_of_every_kind(signature_id: int) -> list[Base]:
             due_on=moment.date(),
         ),
         MailHour(hour_at=moment, sent_count=3),
+        Invalidation(
+            conditions={"name": "тимур", "regions": ["KZ-75"]},
+            reason="abuse",
+            note="Тимур тағы да.",
+            state="draft",
+            staff_id=1,
+            created_at=moment,
+        ),
     ]
 
 
@@ -324,6 +335,11 @@ def test_each_rule_acts_on_its_rows_after_its_term_and_on_none_before(app: Flask
         assert (objection.words, objection.answer, objection.state) == (None, None, "rejected")
         correction = db.session.scalars(select(Correction)).one()
         assert (correction.full_name, correction.state) == ("", "declined")
+        sweep = db.session.scalars(select(Invalidation)).one()
+        assert (sweep.conditions, sweep.note) == ({"emptied": True, "regions": ["KZ-75"]}, None)
+        assert sweep.state == "cancelled", "without its name it would mean a whole region"
+        with pytest.raises(FieldRefusedError):
+            Conditions.from_json(sweep.conditions).check()
     assert get(app, signature_id).email
 
 
@@ -364,7 +380,7 @@ def test_the_dry_run_counts_and_changes_nothing_and_the_command_keeps_the_hour(a
 
 @pytest.mark.parametrize("rule", [rule.name for rule in RULES])
 def test_looking_for_what_is_over_uses_an_index_or_a_table_that_stays_small(app: Flask, rule: str) -> None:
-    small = {"day-keys", "address-changes", "corrections", "objections", "mail-hours"}
+    small = {"day-keys", "address-changes", "corrections", "objections", "mail-hours", "sweeps"}
     if rule in small:
         assert rule not in {"reminder", "unconfirmed", "declined", "revoked", "traces", "mailboxes"}
         return

@@ -19,6 +19,7 @@ from charter.domain.errors import (
 from charter.domain.reasons import CATALOGUE
 from charter.models.base import db
 from charter.models.decision import Audit, Decision
+from charter.models.desk import DeskCount
 from charter.models.log import LogEvent
 from charter.models.outbox import Message
 from charter.models.registry import PublicEntry
@@ -172,6 +173,18 @@ def test_taking_back_from_clarification_returns_to_clarification(app: Flask, des
     undo(app, decision_id, desk.id)
     assert get(app, signature_id).state == "clarification"
     assert count(app, Clarification) == 1, "the question stays"
+
+
+def test_a_question_stays_asked_once_what_it_was_asked_of_was_corrected(app: Flask, desk: Desk, clock: Clock) -> None:
+    signature_id = confirmed(app)
+    decision_id = decide(app, signature_id, desk.id, "ask", "name-unclear")
+    correct(app, signature_id, region_code="KZ-71")
+    with pytest.raises(TooLateError):
+        undo(app, decision_id, desk.id)
+    assert get(app, signature_id).state == "clarification"
+    with app.app_context():
+        counted = db.session.execute(select(DeskCount.region_code, DeskCount.count)).all()
+    assert [tuple(row) for row in counted] == [("KZ-75", 1)], "in the region where it was asked"
 
 
 # ── being told ───────────────────────────────────────────────────────────────────────────────────────────────────────

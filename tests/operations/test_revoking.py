@@ -225,6 +225,20 @@ def test_the_desk_proposes_from_the_dossier_and_decides_on_a_page_of_its_own(
 
 
 @ONE_ENGINE
+def test_who_proposes_second_keeps_what_they_wrote_and_is_led_to_the_first(
+    app: Flask, desk: Desk, dana: Desk, clock: Clock
+) -> None:
+    signature_id = published(app, desk, clock)
+    form = dana.browser.get(f"/staff/review/{signature_id}/revoke/")
+    proposal_id = propose(app, signature_id, desk)
+    page = form.submit("revoke-form", reason="abuse", words="He told me himself.")
+    assert page.status == 409
+    assert page.fields("revoke-form")[1]["words"] == "He told me himself."
+    assert page.href(f"/staff/proposals/{proposal_id}/")
+    assert dana.browser.get(f"/staff/review/{signature_id}/revoke/").url.endswith(f"/staff/proposals/{proposal_id}/")
+
+
+@ONE_ENGINE
 def test_a_single_administrator_is_told_that_nobody_else_can_approve(app: Flask, desk: Desk, clock: Clock) -> None:
     signature_id = published(app, desk, clock)
     form = desk.browser.get(f"/staff/review/{signature_id}/revoke/")

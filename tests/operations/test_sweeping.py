@@ -27,7 +27,7 @@ from charter.domain.errors import (
 from charter.domain.sweep import Conditions
 from charter.models.base import db, writing
 from charter.models.decision import Audit, Decision
-from charter.models.desk import Proposal
+from charter.models.desk import DeskCount, Proposal
 from charter.models.limits import SigningTrace
 from charter.models.log import LogEvent, LogLeaf
 from charter.models.outbox import Message
@@ -95,6 +95,13 @@ def items_of(app: Flask, sweep_id: int) -> Counter[tuple[str, str]]:
             )
         )
         return Counter((before, outcome) for before, outcome in rows)
+
+
+def counted(app: Flask) -> dict[str, int]:
+    """Action → how many, as the figures of the desk know it."""
+    with app.app_context():
+        rows = db.session.execute(select(DeskCount.action, func.sum(DeskCount.count)).group_by(DeskCount.action))
+        return {action: int(number) for action, number in rows}
 
 
 def leaf_kinds() -> list[str]:
@@ -515,6 +522,7 @@ def test_undone_in_time_decisions_are_taken_back_and_the_never_confirmed_wait_ag
     with app.app_context():
         while sweeps.step(app.config["CHARTER"]):
             pass
+    assert counted(app) == {"sweep": 1}
     act(app, sweeping.undo, sweep_id, desk)
     with pytest.raises(DecidedMeanwhileError):
         act(app, sweeping.undo, sweep_id, desk)
@@ -525,6 +533,7 @@ def test_undone_in_time_decisions_are_taken_back_and_the_never_confirmed_wait_ag
     assert [state_of(app, one) for one in (held, waiting, confirmed)] == ["submitted", "submitted", "confirmed"]
     assert sweep_of(app, sweep_id).undone == 3
     assert len(mails(app)) == before, "nobody was told anything"
+    assert counted(app) == {"sweep": 0}, "and what a sweep ends is no pace of the desk"
     with app.app_context():
         assert db.session.scalars(select(LogEvent.kind).where(LogEvent.kind == "refuse")).all() == []
     with pytest.raises(DecidedMeanwhileError):

@@ -25,7 +25,7 @@ from charter.queries.importing import JobView
 from charter.queries.review import Dossier
 from charter.sheets import open_sheet
 from charter.sheets.limits import SheetError
-from charter.web import gates, headers
+from charter.web import centre, gates, headers
 from charter.web.forms.importing import COLUMNS, ColumnsForm, ListForm, chosen_columns
 from charter.web.forms.signing import ButtonForm
 from charter.web.gates import current_staff, duty
@@ -246,6 +246,7 @@ def _job_page(job: JobView) -> BaseResponse | str:
         row_words=import_words.row_words,
         state_words=import_words.STATES,
         error_words=import_words.job_error_words,
+        is_closed=_is_closed(),
     )
     if not job.is_busy and job.state != "reading":
         return page
@@ -258,8 +259,10 @@ def _job_page(job: JobView) -> BaseResponse | str:
 @blueprint.post("/imports/<row:job_id>/start")
 @duty(Right.IMPORT)
 def start_import(job_id: int) -> BaseResponse:
-    """From here on people are written to."""
-    if ButtonForm().validate():
+    """From here on people are written to; not while they could do nothing about it."""
+    if _is_closed():
+        flash(_("The Charter cannot be signed at present. Start when signing is open again."), "bad")
+    elif ButtonForm().validate():
         try:
             importing.start(job_id, version=_version(), staff_id=current_staff().id, now=clock.now())
         except DecidedMeanwhileError:
@@ -316,6 +319,10 @@ def _line(cells: list[str], separator: str) -> bytes:
     out = io.StringIO()
     csv.writer(out, delimiter=separator).writerow([f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells])
     return out.getvalue().encode()
+
+
+def _is_closed() -> bool:
+    return centre.closed_words(current_language(), now=clock.now()) is not None
 
 
 def _may_bring() -> bool:

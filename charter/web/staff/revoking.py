@@ -57,10 +57,10 @@ def propose_revocation(signature_id: int) -> BaseResponse | str | tuple[str, int
         abort(404)
     now = clock.now()
     waiting = proposals.find_open(Second.REVOKE, operations.SUBJECT, signature_id, now=now)
-    if waiting is not None:
-        flash(_("This is proposed already."))
-        return redirect(url_for("staff.proposal", proposal_id=waiting.proposal_id), code=303)
     if request.method != "POST":
+        if waiting is not None:
+            flash(_("This is proposed already."))
+            return redirect(url_for("staff.proposal", proposal_id=waiting.proposal_id), code=303)
         if not may(State(found.state), Move.REVOKE):
             flash(_("Only a published entry can be removed. State now: %(state)s", state=STATES[found.state]), "bad")
             return redirect(url_for("staff.dossier", signature_id=signature_id), code=303)
@@ -71,13 +71,16 @@ def propose_revocation(signature_id: int) -> BaseResponse | str | tuple[str, int
         return _page(found, form), 422
     if "preview" in request.form:
         return _page(found, form, preview=_preview(found, reason=form.reason.data))
+    if waiting is not None:
+        # Their words stay on the page: what they know may be news to who decides.
+        return _page(found, form, waiting=waiting), 409
     try:
         proposal_id = operations.propose(
             signature_id, reason=form.reason.data, words=form.words.data, staff_id=current_staff().id, now=now
         )
     except AlreadyProposedError:
-        flash(_("This is proposed already."))
-        return redirect(url_for("staff.dossier", signature_id=signature_id), code=303)
+        waiting = proposals.find_open(Second.REVOKE, operations.SUBJECT, signature_id, now=now)
+        return _page(found, form, waiting=waiting, meanwhile=None if waiting else _("This is proposed already.")), 409
     except MoveRefusedError as error:
         words = _("Only a published entry can be removed. State now: %(state)s", state=STATES[error.state])
         return _page(found, form, meanwhile=words), 409
@@ -86,7 +89,12 @@ def propose_revocation(signature_id: int) -> BaseResponse | str | tuple[str, int
 
 
 def _page(
-    found: Dossier, form: RevocationForm, *, preview: mail.Words | None = None, meanwhile: str | None = None
+    found: Dossier,
+    form: RevocationForm,
+    *,
+    preview: mail.Words | None = None,
+    meanwhile: str | None = None,
+    waiting: ProposalView | None = None,
 ) -> str:
     others = proposals.others_who_may(Second.REVOKE, proposed_by=current_staff().id)
     return render_template(
@@ -96,6 +104,7 @@ def _page(
         form=form,
         preview=preview,
         meanwhile=meanwhile,
+        waiting=waiting,
         nobody_else=not others,
     )
 
