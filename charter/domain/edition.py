@@ -104,7 +104,7 @@ def tidy(text: str) -> str:
 
 
 def words_of(text: str) -> str:
-    """The words alone, a paragraph a line, for people who compare: without the signs of weight; headings keep theirs."""
+    """The words alone, a paragraph a line, for people who compare: no signs of weight; headings keep theirs."""
     return re.sub(r"\*+", "", text)
 
 

@@ -233,7 +233,13 @@ def _own(invalidation_id: int, *, staff_id: int, expected_version: int, states: 
 
 
 def _record(
-    action: str, sweep: Invalidation, *, staff_id: int | None, now: datetime, before: str | None, after: str | None = None
+    action: str,
+    sweep: Invalidation,
+    *,
+    staff_id: int | None,
+    now: datetime,
+    before: str | None,
+    after: str | None = None,
 ) -> None:
     """Never the conditions themselves: a name may be among them."""
     add_audit(
