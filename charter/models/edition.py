@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, LargeBinary, String, Text
+from sqlalchemy import CheckConstraint, ForeignKey, LargeBinary, String, Text, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from charter.models.base import Base, BigId
+from charter.models.base import Base, BigId, db
 
 
 class Edition(Base):
@@ -21,6 +21,19 @@ class Edition(Base):
     is_current: Mapped[bool]  # the one that is being signed
     is_material: Mapped[bool | None]  # whether it changed what signatories commit to; None: the first one
     follows: Mapped[str | None] = mapped_column(String(64))  # slug of the edition before
+
+
+def changed_since(signed: str) -> Edition | None:
+    """The edition that is signed today, where what is promised changed since `signed`: one query over few rows."""
+    editions = {row.slug: row for row in db.session.scalars(select(Edition))}
+    current = place = next((row for row in editions.values() if row.is_current), None)
+    for _ in range(len(editions)):
+        if place is None or place.slug == signed:
+            return None
+        if place.is_material:
+            return current
+        place = editions.get(place.follows or "")
+    return None
 
 
 class EditionText(Base):

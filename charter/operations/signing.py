@@ -19,7 +19,7 @@ from charter.domain.errors import MoveRefusedError
 from charter.domain.name import same_name_key
 from charter.domain.signature import LIVE, STANDING, Actor, Move, State, may
 from charter.models.base import db
-from charter.models.edition import ConsentText
+from charter.models.edition import Affirmation, ConsentText, changed_since
 from charter.models.log import LogEvent
 from charter.models.signature import Clarification, Signature, SignatureConsent, write_words
 from charter.operations.erasing import withdraw_at_once
@@ -262,7 +262,13 @@ def confirm(
         )
     )
     personal = new_link(signature, "personal", key=key, now=now, lifetime=None)
-    queue_message("confirmed", signature, link=personal, now=now, values={"due_on": signature.due_on.isoformat()})
+    values = {"due_on": signature.due_on.isoformat()}
+    newer = changed_since(signature.edition_slug)
+    if newer is not None:
+        # Whoever asked everybody has passed those by who had not confirmed; asked here, they are not asked once more.
+        values["charter"] = newer.slug
+        insert_if_absent(Affirmation, [{"signature_id": signature.id, "edition_slug": newer.slug, "asked_at": now}])
+    queue_message("confirmed", signature, link=personal, now=now, values=values)
     note_confirmed(signature.mailbox, signature.name_key, key=key, now=now)
     return Result(Outcome.DONE, personal_token=tokens.token(key, "personal", personal.uid))
 

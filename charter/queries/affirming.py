@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from charter.domain.signature import Move, State, may
 from charter.models.base import db
-from charter.models.edition import Affirmation, AffirmationRound, Edition, EditionText
+from charter.models.edition import Affirmation, AffirmationRound, Edition, EditionText, changed_since
 from charter.models.signature import Signature
 
 
@@ -36,24 +36,11 @@ def find_asked(signature_id: int) -> Asked | None:
     ).first()
     if row is None or row.edition_slug == row.Edition.slug or not may(State(row.state), Move.AFFIRM):
         return None
-    if not _has_material_change(row.edition_slug, row.Edition.slug):
+    if changed_since(row.edition_slug) is None:
         return None
     kept = db.session.get(Affirmation, (signature_id, row.Edition.slug))
     asked_at = None if kept is None else kept.asked_at
     return Asked(row.edition_slug, row.Edition.slug, row.Edition.published_on, asked_at)
-
-
-def _has_material_change(signed: str, current: str) -> bool:
-    """Whether a material one lies between the two, walking back from the current: there are few editions."""
-    before = {row.slug: row for row in db.session.scalars(select(Edition))}
-    place: str | None = current
-    for _ in range(len(before)):
-        if place is None or place == signed or place not in before:
-            return False
-        if before[place].is_material:
-            return True
-        place = before[place].follows
-    return False
 
 
 def is_asking() -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import aliased
 
 from charter.domain import hints
 from charter.domain.hints import ALIKE, Hint
@@ -16,12 +17,12 @@ from charter.models.base import db
 from charter.models.limits import NotableName, SigningTrace
 from charter.models.signature import Signature
 from charter.queries import search, similar
+from charter.queries.namesakes import around
 
 #: Others that are named, and counted up to.
 MOST_NAMED, MOST_COUNTED = 10, 200
 #: Names that begin alike and are compared.
 _MOST_COMPARED = 300
-_STEM = 4
 #: What came together: as many within so long are a burst.
 BURST_WITHIN = timedelta(hours=1)
 LEAST_BURST = {"burst-network": 5, "burst-affiliation": 20, "burst-minute": 30}
@@ -105,17 +106,11 @@ def _by_itself(subject: Subject, throwaway: Collection[str]) -> list[Hint]:
 
 def _same_name(subject: Subject, regions: Collection[str] | None) -> list[Hint]:
     """The same words in any alphabet and order, and names in the files that are written nearly so."""
-    stem = subject.name_fold[:_STEM]
+    near = around(subject.name_fold, states=_KNOWN, same=MOST_COUNTED, beside=_MOST_COMPARED // 2)
     rows = db.session.execute(
         select(Signature.id, Signature.full_name, Signature.state, Signature.name_fold, Signature.region_code)
-        .where(
-            Signature.name_fold >= stem,
-            Signature.name_fold < stem + "~",
-            Signature.id != subject.signature_id,
-            Signature.state.in_(_KNOWN),
-        )
-        .order_by(Signature.name_fold != subject.name_fold, Signature.id.desc())
-        .limit(_MOST_COMPARED)
+        .where(Signature.id.in_(near), Signature.id != subject.signature_id)
+        .order_by(Signature.id.desc())
     ).all()
     same, alike = [], []
     for row in rows:
@@ -215,17 +210,17 @@ def marks(names: Sequence[tuple[int, str, str]], *, throwaway: Collection[str]) 
     names: (signature id, full name, domain of the mail address).
     """
     folds = {signature_id: hints.name_fold(name) for signature_id, name, _domain in names}
-    rows = db.session.execute(
-        select(Signature.name_fold, func.count().label("people"))
-        .where(Signature.name_fold.in_(set(folds.values())), Signature.state.in_(_KNOWN))
-        .group_by(Signature.name_fold)
+    other = aliased(Signature)
+    others = select(other.id).where(
+        other.name_fold == Signature.name_fold, other.id != Signature.id, other.state.in_(_KNOWN)
     )
-    twice: dict[str | None, int] = {row.name_fold: row.people for row in rows}
+    # Whether there is one: a name that thousands bear costs no more than one that two bear.
+    twice = set(db.session.scalars(select(Signature.id).where(Signature.id.in_(folds), others.exists())))
     notable = _notable_names() if names else []
     found: dict[int, list[str]] = {}
     for signature_id, name, domain in names:
         codes = []
-        if twice.get(folds[signature_id], 0) > 1:
+        if signature_id in twice:
             codes.append("same-name")
         exact, alike = _against(notable, folds[signature_id])
         if exact or alike:

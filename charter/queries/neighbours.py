@@ -14,11 +14,11 @@ from charter.models.affiliation import Affiliation, Region
 from charter.models.base import db
 from charter.models.signature import Signature
 from charter.queries.names import affiliation_name
+from charter.queries.namesakes import around
 
 #: More columns than this nobody compares.
 MOST_SHOWN = 4
 _LOOKED_AT = 40
-_STEM = 4
 _KNOWN = (*sorted(LIVE), State.DECLINED.value, State.WITHDRAWN.value, State.EXPIRED.value)
 
 
@@ -58,17 +58,9 @@ def find_neighbours(signature_id: int, language: str, *, regions: Collection[str
     if own is None:
         return []
     fold = own.name_fold or hints.name_fold(own.full_name)
-    stem = fold[:_STEM]
-    known = Signature.state.in_(_KNOWN)
-    looks = [
-        select(Signature.id).where(Signature.mailbox == own.mailbox, known).limit(_LOOKED_AT),
-        select(Signature.id).where(Signature.name_fold == fold, known).order_by(Signature.id.desc()).limit(_LOOKED_AT),
-        select(Signature.id)
-        .where(Signature.name_fold >= stem, Signature.name_fold < stem + "~", known)
-        .order_by(Signature.name_fold, Signature.id)
-        .limit(_LOOKED_AT * 5),
-    ]
-    ids = union_all(*(select(look.subquery().c.id) for look in looks)).subquery()
+    mailbox = select(Signature.id).where(Signature.mailbox == own.mailbox, Signature.state.in_(_KNOWN))
+    names = around(fold, states=_KNOWN, same=_LOOKED_AT, beside=_LOOKED_AT * 2)
+    ids = union_all(select(mailbox.limit(_LOOKED_AT).subquery().c.id), names).subquery()
     close = []
     for row in db.session.execute(
         select(Signature.id, Signature.mailbox, Signature.name_fold).where(

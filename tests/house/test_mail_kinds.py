@@ -40,6 +40,7 @@ WEEK: dict[str, Any] = {
     "approve": 1234,
     "decline": 21,
     "ask": 3,
+    "sweep": 42,
     "median_days": 2,
     "most_days": 5,
     "waiting": 89,

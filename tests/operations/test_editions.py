@@ -30,6 +30,7 @@ from tests.operations.test_races import at_once
 from tests.operations.test_signing import (
     ELSEWHERE,
     HERE,
+    confirm,
     confirmed,
     decide,
     get,
@@ -257,6 +258,28 @@ def leaves_line(app: Flask) -> bytes:
 
 
 # ── affirming ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_who_confirms_the_former_text_after_the_round_is_asked_in_the_mail_that_comes_anyway(
+    app: Flask, desk: Desk, dana: Desk, clock: Clock
+) -> None:
+    late = sign(app, address="late@example.org")
+    at_once = sign(app, "Гүлнәр Сәрсен", "before@example.org")
+    confirm(app, at_once)
+    work(app)
+    assert "new edition" not in text_of(mails(app)[-1])
+    published_edition(desk, dana)
+    for _ in range(4):
+        clock.shift(2)
+        work(app)
+    assert scalar(app, select(AffirmationRound.ended_at)) is not None
+    before = len(mails(app))
+    assert confirm(app, late).outcome is Outcome.DONE
+    work(app)
+    (mail,) = mails(app)[before:]
+    assert "жаңа редакция" in text_of(mail).lower() or "новая редакция" in text_of(mail).lower()
+    assert affirm(app, late) is Outcome.DONE
+    assert get(app, late).edition_slug == NEW
 
 
 def test_after_a_material_change_everybody_who_stands_is_asked_once_and_may_affirm(

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 from time_machine import Traveller as Clock
 
 from charter.domain import hints as rules
@@ -18,6 +18,8 @@ from charter.models.limits import NotableName, SigningTrace
 from charter.models.signature import Signature
 from charter.operations import names
 from charter.queries import hints
+from charter.queries.namesakes import around
+from charter.queries.neighbours import find_neighbours
 from charter.worker import OlderNames
 from tests.operations.test_publication import published
 from tests.operations.test_signing import confirmed, get, now, sign
@@ -101,6 +103,40 @@ def test_the_same_person_in_another_alphabet_and_order_is_found_and_the_nearly_s
     assert [one[0] for one in found["alike-name"].signatures] == [third]
     assert not {"same-name", "alike-name"} & set(hints_of(app, other))
     assert get(app, second).state == "confirmed", "a hint refuses nobody"
+
+
+def crowd(app: Flask, like: int, count: int) -> None:
+    """So many more rows whose folded names begin as this one's does."""
+    with app.app_context(), writing():
+        old = db.session.get_one(Signature, like)
+        kept = {column.key for column in Signature.__table__.columns} - {"id", "entry", "email", "mailbox", "name_fold"}
+        stem = str(old.name_fold).split()[0]
+        rows = [
+            {name: getattr(old, name) for name in kept}
+            | {"entry": f"{place:032x}", "name_fold": f"{stem} {place:05}"}
+            | dict.fromkeys(("email", "mailbox"), f"c{place}@example.org")
+            for place in range(count)
+        ]
+        db.session.execute(insert(Signature), rows)
+        db.session.commit()
+
+
+def test_the_nearly_same_name_is_found_among_any_number_that_begin_alike_and_none_of_them_is_walked_through(
+    app: Flask,
+) -> None:
+    first = confirmed(app, "Жұмабайұлы Қайрат", "one@example.org")
+    nearly = confirmed(app, "Жұмабайұлы Қайратт", "two@example.org")
+    crowd(app, first, 700)
+    assert [one[0] for one in hints_of(app, first)["alike-name"].signatures] == [nearly]
+    with app.app_context():
+        assert [one.signature_id for one in find_neighbours(first, "en")] == [first, nearly]
+        if db.engine.dialect.name == "sqlite":
+            fold = db.session.get_one(Signature, first).name_fold
+            query = around(str(fold), states=["confirmed"], same=5, beside=5)
+            sql = str(query.compile(db.engine, compile_kwargs={"literal_binds": True}))
+            plan = "\n".join(str(row) for row in db.session.execute(db.text("EXPLAIN QUERY PLAN " + sql)))
+            assert plan.count("ix_signature_name_fold") == 3, plan
+            assert "TEMP B-TREE" not in plan
 
 
 def test_an_entry_of_the_registry_in_another_spelling_is_offered(app: Flask, desk: Desk, clock: Clock) -> None:
