@@ -1,7 +1,8 @@
 """The search index as each engine has it: which entries hold these words, in order, reading little however many do.
 
 SQLite: an FTS5 table (`registry_search`). It reads exact words and the beginnings it has stored one hit after the
-other, but merges whole lists for longer beginnings, so those are asked for as the words that begin so.
+other, but merges whole lists for longer beginnings, so those are asked for as the words that begin so, and where these
+are many as the longest beginning that is stored, of whose entries the rows say which begin so.
 PostgreSQL: for each word its list of numbers (`registry_search_term`), newest first without sorting, and an inverted
 index over all words of an entry, which is right where few entries hold them together. Where every word is common, the
 list of the rarest is followed for a while; how many of it fit tells which way is shorter.
@@ -10,7 +11,7 @@ list of the rarest is followed for a while; how many of it fit tells which way i
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -50,6 +51,8 @@ SHORTEST, LONGEST = 2, 3
 #: Longer beginnings become so many exact words at most; of more, either engine reads all their lists.
 _EXACT_WORDS = 64
 _MOST_WORDS = 500
+#: Short beginnings are not counted: they are as common as a word can be.
+_COMMON = 10**9
 #: A word of so many entries is rare: the inverted index finds no more than that.
 RARE = 1000
 #: So few entries hold all words, if they have nothing to do with one another, that following a list finds them late.
@@ -113,10 +116,14 @@ def among(numbers: Sequence[int]) -> ColumnElement[bool]:
 
 def holds(selection: Selection, *, apart_from: Word | None = None) -> list[ColumnElement[bool]]:
     """The same question to a row that is being read anyway."""
+    return _held([word for word in selection.words if word != apart_from], filters_in_index(selection))
+
+
+def _held(words: Iterable[Word], filters: Iterable[str] = ()) -> list[ColumnElement[bool]]:
     padded = literal(" ") + PublicEntry.words + literal(" ")
     place = func.instr if is_sqlite() else func.strpos
-    asked = [f" {word.text} " if _is_whole(word) else f" {word.text}" for word in selection.words if word != apart_from]
-    return [place(padded, one) > 0 for one in (*asked, *(f" {word} " for word in filters_in_index(selection)))]
+    asked = [f" {word.text} " if _is_whole(word) else f" {word.text}" for word in words]
+    return [place(padded, one) > 0 for one in (*asked, *(f" {word} " for word in filters))]
 
 
 def _is_whole(word: Word) -> bool:
@@ -139,24 +146,41 @@ def _beginning(word: Word, limit: int) -> Select[str, int]:
 
 
 def _sqlite(selection: Selection, part: Part) -> Select[int] | None:
-    asked = []
+    asked: dict[Word, str] = {}
+    #: What the rows are asked themselves, because the index would read too much for it.
+    beside: list[Word] = []
+    fewest = _COMMON
     for word in selection.words:
         if word.is_whole:
-            asked.append(f'"{word.text}"')
+            asked[word] = f'"{word.text}"'
         elif len(word.text) <= FTS_LONGEST:
-            asked.append(f'"{word.text}" *')
+            asked[word] = f'"{word.text}" *'
         else:
-            exact = db.session.scalars(_beginning(word, _EXACT_WORDS + 1)).all()
+            exact = db.session.execute(_beginning(word, _EXACT_WORDS + 1)).all()
             if not exact:
                 return None
-            is_few = len(exact) <= _EXACT_WORDS
-            asked.append("(" + " OR ".join(f'"{one}"' for one in exact) + ")" if is_few else f'"{word.text}" *')
-    match = " AND ".join((*asked, *(f'"{word}"' for word in filters_in_index(selection))))
+            entries = sum(one.entries for one in exact)
+            if len(exact) <= _EXACT_WORDS:
+                asked[word] = "(" + " OR ".join(f'"{one.word}"' for one in exact) + ")"
+                fewest = min(fewest, entries)
+            elif entries < RARE:
+                asked[word] = f'"{word.text}" *'
+            else:
+                # Of a longer beginning FTS5 would first merge all lists.
+                asked[word] = f'"{word.text[:FTS_LONGEST]}" *'
+                beside.append(word)
+    if fewest <= FEW:
+        # The list of a letter or two is nearly everybody: longer than asking these few.
+        for word in [word for word in asked if not word.is_whole and len(word.text) < SHORTEST]:
+            del asked[word]
+            beside.append(word)
+    match = " AND ".join((*asked.values(), *(f'"{word}"' for word in filters_in_index(selection))))
     number = _FTS.c.rowid
+    filters = (*part.filters, *_held(beside))
     # One hit after the other, in order, each with its entry where that has to be asked.
-    source = _FTS.join(PublicEntry, PublicEntry.number == number) if part.filters else _FTS
+    source = _FTS.join(PublicEntry, PublicEntry.number == number) if filters else _FTS
     query = select(number.label("number")).select_from(source)
-    query = query.where(_FTS.c.registry_search.op("MATCH")(match), *part.within(number), *part.filters)
+    query = query.where(_FTS.c.registry_search.op("MATCH")(match), *part.within(number), *filters)
     return part.cut(query, number)
 
 
@@ -170,10 +194,6 @@ class _Asked:
     word: Word
     terms: tuple[str, ...] | None
     frequency: int
-
-
-#: The beginnings of two and three letters are not counted: they are as common as a word can be.
-_COMMON = 10**9
 
 
 def _look_up(words: Sequence[Word]) -> tuple[list[_Asked], int]:
@@ -273,11 +293,16 @@ def _inverted(selection: Selection, asked: Sequence[_Asked], part: Part) -> Sele
     sometimes walk the table instead and take each row's words apart, above all in a plan that it keeps for every value
     (the sixth time a connection asks).
     """
-    terms = (*map(_in_query, asked), *(f"'{word}'" for word in filters_in_index(selection)))
+    # A beginning of very many words is asked of the rows instead, where another word leaves few.
+    is_few = any(_is_exact(one) and one.frequency <= RARE for one in asked)
+    beside = [one for one in asked if is_few and not _is_exact(one)]
+    kept = [one for one in asked if one not in beside]
+    terms = (*map(_in_query, kept), *(f"'{word}'" for word in filters_in_index(selection)))
     words = func.array_to_tsvector(func.registry_search_terms(_ENTRY.words))
     query = bindparam(None, " & ".join(terms)).op("::")(text("tsquery"))
     columns = (_ENTRY.number, _ENTRY.kind, _ENTRY.edition_slug, _ENTRY.signed_on, _ENTRY.ended_on)
-    found = select(*columns).where(words.op("@@")(query)).cte("found").prefix_with("MATERIALIZED", dialect="postgresql")
+    fitting = select(*columns).where(words.op("@@")(query), *_held([one.word for one in beside]))
+    found = fitting.cte("found").prefix_with("MATERIALIZED", dialect="postgresql")
     filters = [_about(found, one) for one in part.filters]
     number = found.c.number
     return part.cut(select(number.label("number")).where(*part.within(number), *filters), number)
@@ -292,8 +317,12 @@ def _about(found: CTE, condition: ColumnElement[bool]) -> ColumnElement[bool]:
     return replacement_traverse(condition, {}, replaced)
 
 
+def _is_exact(asked: _Asked) -> bool:
+    return asked.terms is not None and len(asked.terms) <= _EXACT_WORDS
+
+
 def _in_query(asked: _Asked) -> str:
     """Exact terms where they are few: the index skips through those, and reads every list of a beginning whole."""
-    if asked.terms is None or len(asked.terms) > _EXACT_WORDS:
+    if asked.terms is None or not _is_exact(asked):
         return f"'{asked.word.text}':*"
     return "(" + " | ".join(f"'{term}'" for term in asked.terms) + ")"

@@ -6,8 +6,11 @@ eight bytes each.
 
 from __future__ import annotations
 
+import queue
+import threading
 from array import array
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import date
 from typing import Any
 
@@ -27,6 +30,8 @@ __all__ = ["BrokenOffError", "Reading", "file_name", "has_left_since", "open_rea
 
 #: Entries of one window: some milliseconds of the database and less than a megabyte.
 WINDOW = 4000
+#: Windows that wait at most for a client that reads slower than the database writes.
+AHEAD = 2
 #: In the order of EntryRow. The record line, with its salt, is not among them.
 _COLUMNS = (
     "number, entry, rev, kind, display, name, region_code, affiliation_slug, affiliation_name, edition_slug, signed_on,"
@@ -51,22 +56,57 @@ class Reading(Snapshot):
         """Whole lines in UTF-8, a window at a time. end: what each line ends with. Raises BrokenOffError."""
         char, tail = ("char" if self._is_sqlite else "chr"), end.encode()
         ending = " || ".join(f"{char}({ord(one)})" for one in end)
+        # As bytes: the driver would decode a text that is encoded again at once. Both are UTF-8 as they stand, in
+        # PostgreSQL by the encoding of the connection; `convert_to` would look at each letter once more.
         if self._is_sqlite:
-            joined = f"group_concat({form.line}, {ending})"
+            joined = f"CAST(group_concat({form.line}, {ending}) AS BLOB)"
         else:
-            # As bytes: the driver would decode a text that is encoded again at once.
-            joined = f"convert_to(string_agg({form.line}, {ending}), 'UTF8')"
-        for window in self._windows():
-            sql = f"SELECT {joined}, max(number) FROM ({window.sql}) AS entries"  # noqa: S608 - all of it is ours
-            found, last = self._fetch(sql, window.values)[0]
-            if found is None:
-                window.is_over = True
-                continue
-            data = found.encode() if isinstance(found, str) else bytes(found)
-            window.values["after"] = last
+            joined = f"textsend(string_agg({form.line}, {ending}))"
+        for found in self._ahead(f"{joined}, max(number)"):
+            data = bytes(found)
             # Nothing that is stored holds a line break: names are single lines (`domain/text.py`).
             self.count += data.count(tail) + 1
             yield data + tail
+
+    def _ahead(self, columns: str) -> Iterator[Any]:
+        """The first of `columns` of each window that has entries; the second is the last number of the window.
+
+        While one window is on its way to who asked, the database puts the next ones together, AHEAD of them at most.
+        """
+        ready: queue.Queue[Any] = queue.Queue(AHEAD)
+        is_left = threading.Event()
+
+        def hand_over(one: Any) -> bool:
+            while not is_left.is_set():
+                with suppress(queue.Full):
+                    ready.put(one, timeout=0.5)
+                    return True
+            return False
+
+        def read() -> None:
+            try:
+                for window in self._windows():
+                    sql = f"SELECT {columns} FROM ({window.sql}) AS entries"  # noqa: S608 - all of it is ours
+                    found, last = self._fetch(sql, window.values)[0]
+                    if found is None:
+                        window.is_over = True
+                        continue
+                    window.values["after"] = last
+                    if not hand_over(found):
+                        return
+            except BaseException as error:
+                hand_over(error)
+            else:
+                hand_over(None)
+
+        threading.Thread(target=read, name="takeaway", daemon=True).start()
+        try:
+            while (found := ready.get()) is not None:
+                if isinstance(found, BaseException):
+                    raise found
+                yield found
+        finally:
+            is_left.set()
 
     def rows(self) -> Iterator[list[EntryRow]]:
         """The same as values. Raises BrokenOffError."""
