@@ -22,9 +22,9 @@ GROWTH_BYTES = 20 * 10**6
 FILES = {"csv": "/registry.csv", "jsonl": "/registry.jsonl"}
 TEXT = """\
 How long it takes to download the whole registry as CSV from one web process on this machine, from sending the request
-to the last byte, read by a client that only counts lines; the middle of three. A few windows of
-4,000 entries are read ahead. Memory is the highest resident size of the web process during the downloads (the kernel's own mark, set
-back before) against what it was before, after a small download had warmed it up. JSON lines stand beside it."""
+to the last byte, read by a client that only counts lines; the middle of three. A few windows of 4,000 entries are read
+ahead. Memory is the highest resident size of the web process during the downloads (the kernel's own mark, set back
+before) against what it was before, after a small download had warmed it up. JSON lines stand beside it."""
 
 
 @dataclass(frozen=True)
