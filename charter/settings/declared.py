@@ -226,7 +226,7 @@ class Settings:
         14, "A new address that was not confirmed is deleted so long after it was asked for.", least=1, most=90
     )
     words_keep_days: int = _setting(
-        365, "Corrections and objections lose their words so long after they were decided.", least=30, most=3650
+        365, "Corrections, objections and invalidations lose their words so long after they ended.", least=30, most=3650
     )
     staff_idle_minutes: int = _setting(30, "A staff session ends after so long without a request.", least=5, most=480)
     staff_fresh_minutes: int = _setting(
