@@ -16,7 +16,7 @@ from charter.domain.signature import LIVE, State
 from charter.models.base import db
 from charter.models.limits import NotableName, SigningTrace
 from charter.models.signature import Signature
-from charter.queries import search, similar
+from charter.queries import search, search_index, similar
 from charter.queries.namesakes import around
 
 #: Others that are named, and counted up to.
@@ -215,7 +215,9 @@ def marks(names: Sequence[tuple[int, str, str]], *, throwaway: Collection[str]) 
         other.name_fold == Signature.name_fold, other.id != Signature.id, other.state.in_(_KNOWN)
     )
     # Whether there is one: a name that thousands bear costs no more than one that two bear.
-    twice = set(db.session.scalars(select(Signature.id).where(Signature.id.in_(folds), others.exists())))
+    twice = set(
+        db.session.scalars(select(Signature.id).where(search_index.among(folds, Signature.id), others.exists()))
+    )
     notable = _notable_names() if names else []
     found: dict[int, list[str]] = {}
     for signature_id, name, domain in names:

@@ -14,7 +14,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     ARRAY,
@@ -105,13 +105,13 @@ def find_numbers(selection: Selection, part: Part) -> list[int]:
     return _on_postgresql(selection, part)
 
 
-def among(numbers: Sequence[int]) -> ColumnElement[bool]:
-    """Entries of these numbers, as one value whatever their count: the statement stays the same."""
+def among(numbers: Iterable[int], of: Any = PublicEntry.number) -> ColumnElement[bool]:
+    """Rows with one of these numbers in a column, as one value whatever their count: the statement stays the same."""
     if is_sqlite():
         value: ColumnElement[int] = column("value")
         listed = select(value).select_from(func.json_each(json.dumps(list(numbers))).table_valued("value"))
-        return PublicEntry.number.in_(listed)
-    return PublicEntry.number == any_(bindparam(None, list(numbers), type_=ARRAY(BigInteger)))
+        return cast("ColumnElement[bool]", of.in_(listed))
+    return cast("ColumnElement[bool]", of == any_(bindparam(None, list(numbers), type_=ARRAY(BigInteger))))
 
 
 def holds(selection: Selection, *, apart_from: Word | None = None) -> list[ColumnElement[bool]]:
