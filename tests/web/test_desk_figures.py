@@ -21,7 +21,7 @@ from charter.operations import summaries as operations
 from charter.queries import desk_figures as queries
 from tests.house.test_cost import crowd
 from tests.house.world import World, dump
-from tests.people import Desk, mails, text_of, work
+from tests.people import Desk, Observer, mails, text_of, work
 from tests.statements import statements
 
 TODAY = date(2026, 11, 20)
@@ -133,6 +133,21 @@ def test_mailboxes_that_take_no_mail_are_counted_without_the_way_out(app: Flask)
         found = queries.mail_figures(now=NOW)
         assert (found.bounced, found.bounced_lately) == (3, 2)
         assert len(found.sent) == 24
+
+
+def test_mails_given_up_long_ago_are_not_those_of_the_week(app: Flask, clock: Clock) -> None:
+    for place in range(2):
+        Observer(app, full_name=f"Әмина {'аб'[place] * 3}", email=f"p{place}@example.org").sign()
+    with app.app_context(), writing():
+        waiting = db.session.scalars(select(Message.id).where(Message.done_at.is_(None)).order_by(Message.id)).all()
+        for message_id, days in zip(waiting, (1, 30), strict=True):
+            failed = {"failed_at": NOW - timedelta(days=days), "last_error": "smtp-550"}
+            db.session.execute(update(Message).where(Message.id == message_id).values(failed))
+        db.session.commit()
+    with app.app_context():
+        found = queries.mail_figures(now=NOW)
+        assert (found.failed, found.failed_lately) == ([("smtp-550", 2)], 1)
+        assert queries.week_figures(today=TODAY, now=NOW)["mail_failed"] == 1
 
 
 # ── the week by mail ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -139,6 +139,14 @@ def test_who_may_not_act_sees_no_button_and_who_has_other_regions_sees_nothing(a
     assert local.browser.get(like).status == 404
 
 
+def test_regions_of_who_began_are_named_on_its_page(app: Flask, desk: Desk) -> None:
+    here = Desk(app, "Erlan", "erlan@example.org", role="reviewer", regions=["KZ-75"])
+    spammer(app, 0).sign_and_confirm()
+    page = fill(here, **GIVEN)
+    assert "Almaty" in page.main
+    assert "KZ-75" not in page.main
+
+
 def test_once_the_traces_are_gone_the_page_says_why_nobody_is_found(app: Flask, desk: Desk) -> None:
     spammer(app, 0).sign()
     with app.app_context(), writing():
