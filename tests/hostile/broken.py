@@ -143,6 +143,9 @@ def own_server(*options: str, folder: Path | None = None) -> Iterator[Server]:
         flags = [f"port={place.port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={data.parent}"]
         flags += [*postgres.SMALL, *options]
         server = Server(programs[-1], data.parent, place.port, " ".join(f"-c {option}" for option in flags), become)
+        # It was begun to be quick, and would forget what it has acknowledged when it is stopped at once.
+        server.stop("fast")
+        server.start()
         try:
             yield server
         finally:
