@@ -20,7 +20,7 @@ from flask import Flask
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from charter import shipped
 from charter.domain import token as tokens
@@ -173,7 +173,10 @@ class History(RuleBasedStateMachine):
         self.world.put_back(self.beginning)
         self.now = datetime(2026, 11, 20, 9, tzinfo=UTC)
         self.last_decision: int | None = None
-        self.person = 0
+        # Nobody has the address of somebody who is there from the beginning: who signs again replaces themselves.
+        with self.world.app.app_context():
+            self.person = db.session.scalar(select(func.count()).select_from(Signature)) or 0
+            db.session.rollback()
         self.backup: Any = None
 
     # ── people ───────────────────────────────────────────────────────────────────────────────────────────────────────
