@@ -31,7 +31,7 @@ SEGMENTS: dict[str, bytes] = {
     "unknown entry": b"0" * 32,
     "capital hex": b"A" * 32,
     "unknown token": b"A" * 43,
-    "very long": b"A" * 100_000,
+    "very long": b"A" * 20_000,
     "largest of SQLite": str(2**63 - 1).encode(),
     "one more": str(2**63).encode(),
     "beyond exact": str(2**53).encode(),
@@ -85,6 +85,9 @@ def test_no_parameter_of_a_path_breaks_the_service_or_changes_anything(world: Wo
                 assert "evil" not in answer.headers.get("Location", ""), (rule.rule, kind)
     after = dump(world.app)
     after["rate_limit"] = before["rate_limit"]
+    # Once a minute it is noted that somebody is at their desk, and a slow machine takes longer than that.
+    for now, then in zip(after["staff_session"], before["staff_session"], strict=True):
+        now["last_seen_at"] = then["last_seen_at"]
     assert before == after
 
 
@@ -127,8 +130,6 @@ def test_no_query_breaks_a_page(world: World, path: str) -> None:
         browser = world.stranger()
     for name in QUERIES[path]:
         for kind, value in {**SEGMENTS, **POSITIONS}.items():
-            if kind == "very long":
-                value = value[:20_000]
             encoded = quote_from_bytes(value)
             queries = [f"{name}={encoded}"]
             if kind in {"not UTF-8", "nul", "prototype"}:
