@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 
 _MAX_INTEGER = 2**53
+_write = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
 class NotCanonicalError(ValueError):
@@ -20,8 +21,7 @@ def _check(value: object) -> None:
             raise NotCanonicalError("integer out of range")
         return
     if isinstance(value, str):
-        if any(0xD800 <= ord(char) <= 0xDFFF for char in value):
-            raise NotCanonicalError("surrogate")
+        # A lone surrogate is found when the text becomes bytes.
         return
     if isinstance(value, list | tuple):
         for item in value:
@@ -42,7 +42,10 @@ def encode(value: Mapping[str, object]) -> bytes:
     Raises NotCanonicalError for floats, null, integers of 2^53 and more, surrogates and keys outside ASCII.
     """
     _check(value)
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    try:
+        return _write(value).encode()
+    except UnicodeEncodeError:
+        raise NotCanonicalError("surrogate") from None
 
 
 def decode(data: bytes) -> dict[str, object]:
