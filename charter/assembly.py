@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask
+from flask.templating import Environment
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 from whitenoise import WhiteNoise
@@ -48,7 +49,15 @@ csrf = CSRFProtect()
 MOST_FORM_FIELDS = 100
 
 
+class _Templates(Environment):
+    def make_globals(self, d: Any) -> Any:
+        """The names that every template knows, as they are: Jinja's chain of them is copied for each page, slowly."""
+        return super().make_globals(d) if d else self.globals
+
+
 class _Application(Flask):
+    jinja_environment = _Templates
+
     def log_exception(self, *_args: object, **_kwargs: object) -> None:
         """Silent: Flask would write the path, which holds tokens; `web/errors.py` writes what is needed."""
 
@@ -147,6 +156,8 @@ def _flask_config(config: settings.Settings) -> dict[str, object]:
         "WTF_CSRF_TIME_LIMIT": 12 * 3600,
         # Our Referrer-Policy sends no referrer, and a `__Host-` cookie cannot be planted by a neighbouring host.
         "WTF_CSRF_SSL_STRICT": False,
+        # Every refusal has words of ours; WTForms' would be read from its files for each form, and know no Kazakh.
+        "WTF_I18N_ENABLED": False,
         "BABEL_TRANSLATION_DIRECTORIES": str(PACKAGE / "translations"),
         "JSON_SORT_KEYS": False,
     }
@@ -171,7 +182,7 @@ def _engine_options(config: settings.Settings) -> dict[str, Any]:
         # The next transaction may run on another server connection, which knows nothing of what this one prepared.
         connect_args["prepare_threshold"] = None
     # Behind a pooler too: a connection to PgBouncer that waits here costs the server nothing, a new one each time does.
-    return {**options, "pool_pre_ping": True, "connect_args": connect_args}
+    return {**options, "connect_args": connect_args}
 
 
 def _binds(config: settings.Settings) -> dict[str | None, dict[str, Any]]:

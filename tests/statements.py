@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -26,3 +27,12 @@ def statements(app: Flask) -> Iterator[list[str]]:
         yield seen
     finally:
         event.remove(engine, "before_cursor_execute", note)
+
+
+#: SQLAlchemy writes an offset of nought for SQLite, with every limit.
+_NOUGHT = re.compile(r"limit (\?|1) offset \?")
+
+
+def skips_rows(statement: str) -> bool:
+    """Whether it counts rows off before those that it returns."""
+    return " offset " in _NOUGHT.sub("", " ".join(statement.lower().split()))

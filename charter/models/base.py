@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -11,7 +12,7 @@ from typing import Any
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session
 from sqlalchemy import BigInteger, Connection, Date, DateTime, Dialect, Engine, Integer, MetaData, String, event
-from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
+from sqlalchemy.exc import DisconnectionError, InvalidatePoolError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, registry
 from sqlalchemy.types import JSON, TypeDecorator
 
@@ -133,6 +134,12 @@ def from_replica() -> Iterator[None]:
 
 #: Execution option of an engine: how long a write waits for others, in all.
 WAIT_MS = "charter_wait_ms"
+#: Execution option of a connection: each statement stands for itself, without a transaction around it. Only
+#: `registry.glance_as_of` may: PostgreSQL would not refuse to write there.
+ALONE = "charter_alone"
+#: For so long a connection to PostgreSQL that has just been used is taken to be there still.
+TRUSTED_SECONDS = 1.0
+_USED = "used"
 _BUSY_MS = "busy_ms"
 _BUSY_STEP_MS = 500
 _MAY_WRITE = "may_write"
@@ -173,7 +180,8 @@ def _check_out_sqlite(path: str) -> Any:
 
 def _begin_sqlite(busy_timeout_ms: int) -> Any:
     def begin(connection: Connection) -> None:
-        is_writing = _writing.get()
+        is_alone = bool(connection.get_execution_options().get(ALONE))
+        is_writing = _writing.get() and not is_alone
         wait_ms = breakdown.wait_ms(busy_timeout_ms, is_writing=is_writing)
         # Each of these statements costs as much as an insert: only where the connection is in another state.
         known = connection.info
@@ -183,39 +191,66 @@ def _begin_sqlite(busy_timeout_ms: int) -> Any:
         if known.get(_MAY_WRITE) is not is_writing:
             connection.exec_driver_sql(f"PRAGMA query_only = {'OFF' if is_writing else 'ON'}")
             known[_MAY_WRITE] = is_writing
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")
+        if not is_alone:
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")
 
     return begin
 
 
 def _begin_postgresql(lock_timeout_ms: int) -> Any:
     def begin(connection: Connection) -> None:
+        options = connection.get_execution_options()
+        if options.get(ALONE) or options.get("isolation_level") == "AUTOCOMMIT":
+            return
         is_writing = _writing.get()
-        is_request = breakdown.is_request()
-        statements = []
-        if not is_writing:
-            # One snapshot for the whole page, and the server refuses any write.
-            statements.append("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        # One snapshot for the whole page, and the server refuses any write.
+        statements = ["BEGIN" if is_writing else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"]
+        raw: Any = connection.connection.driver_connection
         # Of this transaction only: PgBouncer may give the next one to another session. Batches of the worker and
         # migrations take the time that they need.
-        if is_request:
+        if breakdown.is_request():
             wait_ms = breakdown.wait_ms(lock_timeout_ms, is_writing=is_writing)
             work_ms = breakdown.WORK_MS + (wait_ms if is_writing else 0)
             statements += [f"SET LOCAL statement_timeout = {work_ms}", f"SET LOCAL lock_timeout = {wait_ms}"]
-            raw: Any = connection.connection.driver_connection
             if raw is not None:
                 raw.silence_seconds = (work_ms + breakdown.SILENCE_MS) / 1000
-        if statements:
-            # One way to the server and back for all of them.
-            connection.exec_driver_sql("; ".join(statements))
+        if not is_writing:
+            # A statement that was made ready once is still planned for the values at hand: a region with a tenth of
+            # all entries is not looked for like one with ten.
+            statements.append("SET LOCAL plan_cache_mode = force_custom_plan")
+        if raw is not None:
+            # The driver would send a BEGIN of its own first: this way all is one way to the server and back.
+            if not raw.autocommit:
+                raw.autocommit = True
+            raw.is_reading = not is_writing
+        connection.exec_driver_sql("; ".join(statements))
 
     return begin
 
 
-def _check_in_postgresql(connection: Any, _record: Any) -> None:
+def _connect_postgresql(_connection: Any, record: Any) -> None:
+    record.info[_USED] = time.monotonic()
+
+
+def _check_out_postgresql(dialect: Dialect) -> Any:
+    def check_out(connection: Any, record: Any, _proxy: Any) -> None:
+        # What answered a moment ago need not be asked whether it is there: that is a way to the server and back for
+        # every page. After a restart the first statement finds out, and no connection from before is used again.
+        if time.monotonic() - record.info.get(_USED, 0.0) < TRUSTED_SECONDS:
+            return
+        try:
+            dialect.do_ping(connection)
+        except dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError("the server has ended this connection") from error
+
+    return check_out
+
+
+def _check_in_postgresql(connection: Any, record: Any) -> None:
     # None where the connection has been given up already.
     if connection is not None:
         connection.silence_seconds = breakdown.SILENCE_MS / 1000
+        record.info[_USED] = time.monotonic()
 
 
 def configure(engine: Engine, *, busy_timeout_ms: int) -> None:
@@ -237,6 +272,8 @@ def configure(engine: Engine, *, busy_timeout_ms: int) -> None:
         from charter.models.patience import PatientConnection
 
         event.listen(engine, "do_connect", breakdown.connecting(breaker, PatientConnection))
+        event.listen(engine, "connect", _connect_postgresql)
+        event.listen(engine, "checkout", _check_out_postgresql(engine.dialect))
         event.listen(engine, "checkin", _check_in_postgresql)
         event.listen(engine, "begin", _begin_postgresql(busy_timeout_ms))
 

@@ -62,6 +62,8 @@ _SQLITE_MISREAD = frozenset(
 )
 #: read_only_sql_transaction: a standby, or a primary that was demoted under us.
 _READ_ONLY = "25006"
+#: feature_not_supported: among others that a statement was made ready before a migration changed what it returns.
+_OUTDATED = "0A000"
 #: Class XX: data corrupted, index corrupted, internal error.
 _CORRUPT = "XX"
 #: SQLAlchemy's mark for "the connection was lost and this transaction has not been rolled back yet".
@@ -100,11 +102,13 @@ def drop_misled(context: Any) -> None:
     """A listener (`handle_error`): gives up connections that would go on failing after everything has been mended.
 
     A page of the file that was read amiss stays in SQLite's cache; whoever is connected to a primary that became a
-    standby stays with it, although the address leads elsewhere by now.
+    standby stays with it, although the address leads elsewhere by now; a statement that was made ready stays so after a
+    migration.
     """
     code = getattr(context.original_exception, "sqlite_errorcode", None)
     state = getattr(context.original_exception, "sqlstate", None)
-    if state == _READ_ONLY or (code is not None and code & 0xFF in _SQLITE_MISREAD):
+    is_outdated = state == _OUTDATED and "cached plan" in str(context.original_exception)
+    if state == _READ_ONLY or is_outdated or (code is not None and code & 0xFF in _SQLITE_MISREAD):
         context.is_disconnect = True
 
 

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from charter.models.breakdown import SILENCE_MS, is_request
 
@@ -21,6 +22,8 @@ class PatientConnection(psycopg.Connection[Any]):
 
     #: Longest silence inside a request, set when a transaction begins; else that of the question "are you there?".
     silence_seconds: float = SILENCE_MS / 1000
+    #: Whether the transaction that is open can change nothing; set when it begins.
+    is_reading: bool = False
 
     def wait(self, gen: Any, interval: float = LOOK_SECONDS, timeout: float | None = None) -> Any:
         """As psycopg does, with a time limit inside a request."""
@@ -34,3 +37,13 @@ class PatientConnection(psycopg.Connection[Any]):
                 # Nobody knows what this connection would answer next.
                 self.pgconn.finish()
             raise
+
+    def rollback(self) -> None:
+        """As psycopg does, but for what can change nothing: that may as well be committed.
+
+        After a rollback psycopg forgets every statement that it has made ready, and has the server forget them too.
+        """
+        if self.is_reading and self.pgconn.transaction_status == TransactionStatus.INTRANS:
+            self.commit()
+        else:
+            super().rollback()

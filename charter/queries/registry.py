@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import cast
 
-from sqlalchemy import func, select
+from sqlalchemy import Engine, func, literal_column, select
 
 from charter.domain.blocks import Span
 from charter.domain.scale import step_of
@@ -14,7 +15,7 @@ from charter.domain.selection import Place
 from charter.domain.signature import Display
 from charter.domain.validity import is_valid_on
 from charter.models.affiliation import Region, faces
-from charter.models.base import db
+from charter.models.base import ALONE, db
 from charter.models.edition import Edition, EditionText
 from charter.models.log import LogBatch
 from charter.models.registry import PublicEntry, RegionCount
@@ -149,14 +150,23 @@ class EntryPage:
     is_indexable: bool
 
 
-# Every public page asks this first: of the table, not of the model, and put together once.
+# Every public page asks this first: of the table, not of the model, and put together once. Without any parameter, or
+# PostgreSQL makes a new plan each time.
 _BATCH = LogBatch.__table__.c
-_NEWEST = select(_BATCH.revision, _BATCH.at).order_by(_BATCH.revision.desc()).limit(1)
+_NEWEST = select(_BATCH.revision, _BATCH.at).order_by(_BATCH.revision.desc()).limit(literal_column("1"))
 
 
 def find_as_of() -> AsOf | None:
     """The newest batch by one indexed row; None before the first."""
     row = db.session.execute(_NEWEST).first()
+    return None if row is None else AsOf(row[0], row[1])
+
+
+def glance_as_of() -> AsOf | None:
+    """As `find_as_of`, in a statement of its own without a transaction around it: for whoever may need nothing else."""
+    engine = cast("Engine", db.session.get_bind())
+    with engine.connect() as connection:
+        row = connection.execution_options(**{ALONE: True}).execute(_NEWEST).first()
     return None if row is None else AsOf(row[0], row[1])
 
 

@@ -20,7 +20,7 @@ from charter.operations import publication
 from tests.house.world import dump
 from tests.pages import Browser
 from tests.people import Desk
-from tests.statements import statements
+from tests.statements import skips_rows, statements
 
 
 def crowd(app: Flask, count: int, *, state: str = "approved") -> None:
@@ -165,7 +165,7 @@ def test_no_page_counts_what_the_batch_has_counted(app: Flask) -> None:
         for statement in cost(app, browser, f"/ru{path}"):
             assert "count(" not in statement.lower()
             # SQLite's dialect writes an offset of 0 behind every limit.
-            assert " offset " not in " ".join(statement.lower().split()).replace("limit ? offset ?", "")
+            assert not skips_rows(statement)
             assert "FROM signature" not in statement, "a public page reads what was published, nothing else"
 
 
