@@ -133,8 +133,8 @@ class Settings:
     )
     public_recheck_ms: int = _setting(
         500,
-        "How long a web process answers with finished public pages before it asks again whether a batch has come; 0:"
-        " at every request.",
+        "How long a web process answers with finished public pages, and that a page has not changed, before it asks"
+        " again whether a batch has come; 0: at every request.",
         least=0,
         most=1000,
     )

@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from charter import logs
 from charter.i18n import DEFAULT
-from charter.queries import replica, schema
+from charter.queries import registry, replica, schema
 from charter.settings import Settings
 from charter.web import hot, kept, memory, outermost
 
@@ -42,6 +42,7 @@ MOST_FIELDS = 100
 MOST_FIELDS_OF = {"staff.bulk": 300}
 #: Endpoint → how much may be sent there, and by whom: all others stay at the common limit.
 _larger: dict[str, tuple[int, Callable[[], bool]]] = {}
+_HOLDS = "HTTP_IF_NONE_MATCH"
 #: Views of public pages without names.
 _indexable: set[Callable[..., Any]] = set()
 
@@ -103,17 +104,36 @@ def public_page(
         def run(*args: P.args, **kwargs: P.kwargs) -> Response:
             if spoken:
                 g.lang = DEFAULT
+            # As for finished pages: nobody asks the database what somebody else has just been told.
+            recent = memory.recent_revision()
+            if recent is not None and (unchanged := not_modified(recent)) is not None:
+                return unchanged
             return memory.or_remembered(lambda: replica.read_public(lambda: answer(*args, **kwargs)), has_names=names)
 
         def answer(*args: P.args, **kwargs: P.kwargs) -> Response:
             kept.forget_as_of()
+            if _HOLDS in request.environ:
+                # Most who have the page have the newest one, and need no transaction.
+                g.as_of = registry.glance_as_of()
+                if (unchanged := not_modified(revision_now())) is not None:
+                    return unchanged
             g.as_of = kept.find_as_of()
-            revision = g.as_of.revision if g.as_of else 0
-            tag = f'"{revision}-{spoken or g.get("lang", "")}-{current_app.config["PAGES_DIGEST"]}"'
-            if is_resource_modified(request.environ, etag=tag.strip('"')):
-                response = memory.again(tag) or make_response(view(*args, **kwargs))
-            else:
-                response = Response(status=304)
+            tag = tag_of(revision_now())
+            return dressed(memory.again(tag) or make_response(view(*args, **kwargs)), tag)
+
+        def revision_now() -> int:
+            return g.as_of.revision if g.as_of else 0
+
+        def tag_of(revision: int) -> str:
+            return f'"{revision}-{spoken or g.get("lang", "")}-{current_app.config["PAGES_DIGEST"]}"'
+
+        def not_modified(revision: int) -> Response | None:
+            tag = tag_of(revision)
+            if _HOLDS not in request.environ or is_resource_modified(request.environ, etag=tag.strip('"')):
+                return None
+            return dressed(Response(status=304), tag)
+
+        def dressed(response: Response, tag: str) -> Response:
             if response.status_code in {200, 304}:
                 response.headers["ETag"] = tag
                 response.headers["Cache-Control"] = cache

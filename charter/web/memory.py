@@ -146,6 +146,11 @@ class Memory:
             shelf.pages.move_to_end(key)
             return page, page.finished
 
+    def recent_revision(self) -> int | None:
+        """The newest `public_revision`, while it was read from the database a moment ago."""
+        with self._lock:
+            return self._newest if self.steady() - self._newest_at < self._recheck_seconds else None
+
     def learn(
         self,
         key: Key,
@@ -260,6 +265,14 @@ def or_remembered(make: Callable[[], Response], *, has_names: bool) -> Response:
     if page is not None and page.finished is None and response.status_code == 200:
         request.environ[ANSWERED] = (key, page.tag)
     return response
+
+
+def recent_revision() -> int | None:
+    """The newest revision, if this process may still go by it; None where the database has to be asked."""
+    if FLAG in request.environ:
+        return None
+    memory: Memory = current_app.extensions[__name__]
+    return memory.recent_revision()
 
 
 def again(tag: str) -> Response | None:

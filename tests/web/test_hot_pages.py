@@ -80,6 +80,43 @@ def test_a_page_sent_again_is_the_same_answer_and_asks_nothing(hot_app: Flask, l
         assert len({one.headers["X-Request-Id"] for one in (first, again, again_304, again_head)}) == 4
 
 
+def test_who_has_the_newest_page_is_told_so_without_asking_although_it_is_not_kept(
+    hot_app: Flask, steady: Steady
+) -> None:
+    client = hot_app.test_client()
+    tag = client.get("/ru/registry/").headers["ETag"]
+    paths = [f"/ru/registry/{slug}/?older={number}" for slug in ("almaty", "astana") for number in range(5, 25)]
+    with statements(hot_app) as seen:
+        for path in paths:
+            answer = client.get(path, headers={"If-None-Match": tag})
+            assert (answer.status_code, answer.data) == (304, b""), path
+            assert answer.headers["ETag"] == tag
+            assert "Set-Cookie" not in answer.headers
+        assert client.get("/ru/registry/nowhere/", headers={"If-None-Match": '"0-ru-x"'}).status_code == 404
+    assert len(seen) < len(paths)
+    # Half a second later one of them asks, and the others need not.
+    steady.seconds += 0.5
+    with statements(hot_app) as seen:
+        for path in paths:
+            assert client.get(path, headers={"If-None-Match": tag}).status_code == 304
+    assert len(seen) == 1, seen
+
+
+def test_what_was_published_meanwhile_is_told_at_once_to_who_asks_after_anybody_saw_it(
+    hot_app: Flask, clock: Clock, steady: Steady
+) -> None:
+    client = hot_app.test_client()
+    tag = client.get("/ru/registry/").headers["ETag"]
+    desk, amina = Desk(hot_app, "Bruno", "bruno@example.org"), Observer(hot_app)
+    amina.sign_and_confirm()
+    desk.decide(desk.open_first(), "approve")
+    clock.shift(11)
+    work(hot_app)
+    steady.seconds += 0.5
+    assert client.get("/kk/").status_code == 200
+    assert client.get("/ru/registry/almaty/?older=9", headers={"If-None-Match": tag}).status_code == 200
+
+
 def test_what_the_application_says_itself_is_what_the_finished_page_says(hot_app: Flask, steady: Steady) -> None:
     """The answers of `recheck` 0 beside those of half a second, one kind after the other."""
     client = hot_app.test_client()
