@@ -22,7 +22,8 @@ TITLE = "A region's page over HTTP"
 LEAST = {"uncached": 0.15, "unchanged": 0.20, "hot": 0.60}
 WORDS = {
     "uncached": "pages that nobody asked for before",
-    "unchanged": "304, one indexed row each",
+    "unchanged": "304 of pages that nobody asked for before",
+    "asking": "the same where each asks the database (public_recheck_ms = 0)",
     "hot": "one page again and again",
     "hot_unchanged": "304 of one page again and again",
 }
@@ -30,8 +31,9 @@ TEXT = f"""\
 How many pages of a region two web processes give out a second, as `charter run` starts them, to {CONNECTIONS}
 connections of a load client on the same machine. The region has about a seventh of all entries. Uncached: every
 request is for another page of its list, so each asks the database and renders 50 entries. 304: the same with the
-entity tag that the client has already, so each reads one indexed row. Hot: the first page of the region again and
-again. Each is compared with bare Flask's "hello, world" behind the same server with the same client in the same
+entity tag that the client has already; as for finished pages, one request in half a second asks which the newest
+revision is. Below it the same where every request asks: one indexed row each. Hot: the first page of the region again
+and again. Each is compared with bare Flask's "hello, world" behind the same server with the same client in the same
 minute, although a page has about a thousand times as many bytes. nginx giving out the same page as a file, as it would
 a mirror, is the limit of what this machine and client can do."""
 
@@ -61,31 +63,44 @@ def _serve(bench: Bench, made: Installation, seconds: float) -> dict[str, Any]:
         # A process that has just begun compiles templates and statements first.
         warm = len(pages) // 10
         _run(web.port, max(3.0, seconds / 2), paths=pages[:warm])
+        others = {"paths": pages[warm + 1 :: 2], "headers": held, "good_status": 304}
         ways: dict[str, dict[str, Any]] = {
             "uncached": {"paths": pages[warm::2]},
-            "unchanged": {"paths": pages[warm + 1 :: 2], "headers": held, "good_status": 304},
+            "unchanged": others,
             "hot": {"paths": [path]},
             "hot_unchanged": {"paths": [path], "headers": held, "good_status": 304},
         }
         for way, given in ways.items():
-            bare = _run(hello.port, seconds / 2, paths=["/"])
-            result = _run(web.port, seconds, **given)
-            if result.errors:
-                raise BrokenRunError(f"{way}: {result.errors}")
-            figures[way] = {
-                "per_second": result.per_second,
-                "hello": bare.per_second,
-                "p50_ms": result.p50_ms,
-                "p99_ms": result.p99_ms,
-                "client_cpu_share": result.client_cpu_share,
-            }
+            figures[way] = _beside(hello, web, way, seconds, given)
         figures["bytes"] = len(body)
         bench.weigh(made.engine, web)
+        web.stop()
+        with serving(made, log_level="warning", public_recheck_ms="0") as asking:
+            _run(asking.port, max(3.0, seconds / 2), paths=pages[:warm])
+            _, tag = _get(asking.port, path)
+            figures["asking"] = _beside(
+                hello, asking, "asking", seconds, others | {"headers": [f"If-None-Match: {tag}"]}
+            )
     with _nginx(bench.folder, body) as port:
         if port is not None:
             result = _run(port, seconds, paths=["/index.html"])
             figures["nginx"] = {"per_second": result.per_second, "client_cpu_share": result.client_cpu_share}
     return figures
+
+
+def _beside(hello: Running, web: Running, way: str, seconds: float, given: dict[str, Any]) -> dict[str, float]:
+    """Of one way, and of bare hello just before."""
+    bare = _run(hello.port, seconds / 2, paths=["/"])
+    result = _run(web.port, seconds, **given)
+    if result.errors:
+        raise BrokenRunError(f"{way}: {result.errors}")
+    return {
+        "per_second": result.per_second,
+        "hello": bare.per_second,
+        "p50_ms": result.p50_ms,
+        "p99_ms": result.p99_ms,
+        "client_cpu_share": result.client_cpu_share,
+    }
 
 
 def _run(port: int, seconds: float, **given: Any) -> load.Result:
