@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import click
 from flask import Flask
 
-from charter import clock, migrating, shipped, worker
-from charter.cli_backup import backup, backup_key, reapply, restore
-from charter.cli_bounce import bounce
-from charter.cli_erase import erase
-from charter.cli_log import log_key_group
-from charter.cli_mirror import mirror
-from charter.cli_retention import retention
-from charter.cli_selfcheck import self_check
-from charter.cli_staff import staff
+from charter import clock, migrating, shipped
 from charter.operations import seed
 from charter.settings import Settings
 from charter.web.staff.auth import first_staff_path
@@ -52,17 +45,45 @@ def _make_app(settings: Settings) -> Flask:
     return create_app(settings)
 
 
-class _StepCommands(click.Command):
-    """Flask-Migrate's commands for developers, loaded with Alembic only when one is asked for."""
+#: Name → where it stands. What serves has no use for them, and loads none.
+_COMMANDS = {
+    "staff": "charter.cli_staff:staff",
+    "backup": "charter.cli_backup:backup",
+    "backup-key": "charter.cli_backup:backup_key",
+    "restore": "charter.cli_backup:restore",
+    "reapply": "charter.cli_backup:reapply",
+    "log-key": "charter.cli_log:log_key_group",
+    "self-check": "charter.cli_selfcheck:self_check",
+    "mirror": "charter.cli_mirror:mirror",
+    "bounce": "charter.cli_bounce:bounce",
+    "erase": "charter.cli_erase:erase",
+    "retention": "charter.cli_retention:retention",
+    # Flask-Migrate's, for developers: it brings Alembic along.
+    "db": "flask_migrate.cli:db",
+}
+
+
+class _Command(click.Command):
+    """One that is loaded when somebody asks for it, or for the list of all."""
+
+    def __init__(self, name: str, place: str) -> None:
+        super().__init__(name)
+        self._place = place
+
+    def _load(self) -> click.Command:
+        module, _, name = self._place.partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """Its own first line."""
+        return self._load().get_short_help_str(limit)
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        """Becomes the real group."""
-        from flask_migrate.cli import db
-
-        group: click.Group = db
-        return group.make_context(info_name, args, parent, **extra)
+        """Becomes the real one."""
+        return self._load().make_context(info_name, args, parent, **extra)
 
 
 def init_app(app: Flask) -> None:
@@ -73,6 +94,8 @@ def init_app(app: Flask) -> None:
     @click.option("--once", is_flag=True, help="Do what is due now and end.")
     def run_worker(once: bool) -> None:
         """Publish batches and deliver mail until stopped."""
+        from charter import worker
+
         if once:
             leaves, mails = worker.run_once(app)
             click.echo(f"{leaves} leaves published, {mails} mails sent.")
@@ -97,19 +120,5 @@ def init_app(app: Flask) -> None:
         if path:
             click.echo(f"First member of staff: {settings.public_url}{path}")
 
-    steps = _StepCommands("db", help="Write and try migrations (for developers).")
-    for command in (
-        staff,
-        backup,
-        backup_key,
-        restore,
-        reapply,
-        log_key_group,
-        self_check,
-        mirror,
-        bounce,
-        erase,
-        retention,
-        steps,
-    ):
-        app.cli.add_command(command)
+    for name, place in _COMMANDS.items():
+        app.cli.add_command(_Command(name, place))

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import OperationalError
 
-from charter import create_app, kept_spreadsheet, serving, shipped, worker
+from charter import create_app, kept_spreadsheet, shipped, sockets
 from charter.cli import prepare
 from charter.migrating import MigrationError
 from charter.settings import Settings, SettingsError, default_instance_path, load, own_database_url, variable_of
@@ -102,9 +102,9 @@ def _run(port: int | None, demo_count: int | None) -> int:
         try:
             if service.start():
                 _announce(settings, link, demo_count)
-                _tell_systemd(serving.READY)
+                sockets.tell_systemd(sockets.READY)
                 service.watch()
-                _tell_systemd(serving.STOPPING)
+                sockets.tell_systemd(sockets.STOPPING)
         except LaunchError as error:
             raise LaunchError(f"{str(error).rstrip('.')}; everything was stopped.") from None
         finally:
@@ -114,15 +114,18 @@ def _run(port: int | None, demo_count: int | None) -> int:
 
 
 def _web(fd: int | None, ready_fd: int | None) -> int:
+    # Granian is for the processes that serve, as the worker is for itself: each would carry the other's libraries.
+    from charter import serving
+
     os.umask(0o077)
     settings = load()
-    given = fd if fd is not None else _handed_over()
+    given = fd if fd is not None else sockets.handed_over()
     if given is None:
         listener = _bind(settings)
         _listen(listener, settings)
     else:
         try:
-            listener = serving.adopt(given)
+            listener = sockets.adopt(given)
         except OSError as error:
             raise LaunchError(f"The socket with the number {given} cannot be used: {error}.") from None
     serving.serve(listener, workers=settings.web_workers, threads=settings.web_threads, tell=_teller(ready_fd))
@@ -133,38 +136,22 @@ def _teller(ready_fd: int | None) -> Callable[[str], None]:
     """Passes on what a supervisor wants to know: `charter run` by a pipe, systemd by its socket."""
 
     def tell(what: str) -> None:
-        if ready_fd is not None and what == serving.READY:
+        if ready_fd is not None and what == sockets.READY:
             os.write(ready_fd, b".")
             os.close(ready_fd)
-        _tell_systemd(what)
+        sockets.tell_systemd(what)
 
     return tell
 
 
-def _tell_systemd(what: str) -> None:
-    """One word of sd_notify(3), where systemd listens."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if not address:
-        return
-    if address.startswith("@"):
-        address = "\0" + address[1:]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifying, contextlib.suppress(OSError):
-        notifying.sendto(what.encode(), address)
-
-
 def _worker() -> int:
+    from charter import worker
+
     os.umask(0o077)
     app = create_app()
-    _tell_systemd(serving.READY)
+    sockets.tell_systemd(sockets.READY)
     worker.run(app)
     return 0
-
-
-def _handed_over() -> int | None:
-    """The number of the socket that systemd opened for us (sd_listen_fds(3)), if it did."""
-    if os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS") == "1":
-        return serving.FIRST_HANDED_OVER
-    return None
 
 
 # ── before the start ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -195,14 +182,14 @@ def _check_instance(folder: Path) -> None:
 
 def _bind(settings: Settings) -> socket.socket:
     try:
-        return serving.bind(settings.bind_host, settings.bind_port)
+        return sockets.bind(settings.bind_host, settings.bind_port)
     except OSError as error:
         raise _cannot_listen(settings, error) from None
 
 
 def _listen(listener: socket.socket, settings: Settings) -> None:
     try:
-        listener.listen(serving.BACKLOG)
+        listener.listen(sockets.BACKLOG)
     except OSError as error:
         raise _cannot_listen(settings, error) from None
 

@@ -27,9 +27,8 @@ from granian.server.mp import MPServer, WorkerProcess
 
 from charter.logs import about_granian
 from charter.orphans import end_with_parent
+from charter.sockets import BACKLOG, READY, STOPPING
 
-#: Connections that the kernel keeps for us while all threads are busy, or while one process follows another.
-BACKLOG = 1024
 #: How long a process that is let go still answers on open connections, so that clients learn to open another one.
 DRAIN_SECONDS = 1.0
 #: What is being answered then may still take so long.
@@ -38,40 +37,8 @@ FINISH_SECONDS = 5
 SHED_SECONDS = 0.05
 #: A new process has to be ready within so long.
 READY_SECONDS = 60
-#: systemd hands sockets over from here on (sd_listen_fds(3)).
-FIRST_HANDED_OVER = 3
-
-#: What supervisors are told (sd_notify(3)).
-READY = "READY=1"
-STOPPING = "STOPPING=1"
 
 WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A socket that children inherit; nobody can connect before it is told to listen. Raises OSError."""
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        listener.bind(address)
-        listener.setblocking(False)
-        listener.set_inheritable(True)
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
-def adopt(fd: int) -> socket.socket:
-    """A listening socket that somebody else opened and keeps open. Raises OSError."""
-    listener = socket.socket(fileno=fd)
-    if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        raise OSError(f"file descriptor {fd} does not listen")
-    listener.setblocking(False)
-    listener.set_inheritable(True)
-    return listener
 
 
 def serve(listener: socket.socket, *, workers: int, threads: int, tell: Callable[[str], None]) -> None:
