@@ -114,8 +114,9 @@ def _run(port: int | None, demo_count: int | None) -> int:
 
 
 def _web(fd: int | None, ready_fd: int | None) -> int:
-    # Granian is for the processes that serve, as the worker is for itself: each would carry the other's libraries.
-    from charter import serving
+    # Granian is for the processes that serve, as the worker is for itself: each would carry the other's libraries. The
+    # application's modules are loaded once, before there are several processes, so that these share them.
+    from charter import assembly, serving  # noqa: F401
 
     os.umask(0o077)
     settings = load()
