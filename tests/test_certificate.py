@@ -18,6 +18,7 @@ from typing import Any
 
 import pypdfium2
 import pytest
+import zxingcpp
 from flask import Flask
 from pypdf import PdfReader
 from sqlalchemy import delete, select
@@ -355,6 +356,13 @@ def test_the_code_is_drawn_as_it_was_computed() -> None:
         for at in range(int(x), int(x) + int(run)):
             drawn[int(y)][at] = 1
     assert drawn == [bytearray(row) for row in code.matrix]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_code_leads_a_telephone_to_the_page_that_checks(speaker: Flask, language: str) -> None:
+    width, height, grey = pixels(in_language(speaker, language, made_of(language)))
+    found = zxingcpp.read_barcodes(memoryview(grey).cast("B", (height, width)))
+    assert [one.text for one in found] == [f"https://charter.example/{language}/verify/?number=17"]
 
 
 # ── the picture ──────────────────────────────────────────────────────────────────────────────────────────────────────

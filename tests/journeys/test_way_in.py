@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qs, urlsplit
+
 import pytest
+import zxingcpp
 
 from tests.journeys.conftest import TRANSLATED, Centre, Visit
 from tests.journeys.visitors import SUBMIT, Visitor
@@ -46,6 +49,38 @@ def test_signing_in_takes_the_app_or_a_recovery_code_that_works_once(
             sign_out(visitor)
     assert visitor.path == "/staff/recovery-code"
     assert visitor.page.locator(".error-summary a").count() == 1
+
+
+#: What a camera sees: the picture on the page, one byte a pixel.
+GREY = """async () => {
+  const image = document.querySelector("main img"), side = 360;
+  await image.decode();
+  const canvas = new OffscreenCanvas(side, side), ink = canvas.getContext("2d");
+  ink.drawImage(image, 0, 0, side, side);
+  return [side, Array.from(ink.getImageData(0, 0, side, side).data).filter((_, place) => place % 4 == 0)];
+}"""
+
+
+def test_a_telephone_reads_the_key_from_the_picture(centre: Centre, visit: Visit) -> None:
+    member = centre.members["en"]
+    visitor = visit(lang="en")
+    visitor.open("/staff/")
+    member.give_password(visitor)
+    member.give_code(visitor)
+    visitor.open("/staff/account")
+    visitor.press("main a[href$='/staff/second-factor/set-up']")
+    visitor.press(f"#set-up-form {SUBMIT}")
+    shown = visitor.page.locator("code[translate=no]").inner_text().replace("-", "").replace(" ", "")
+    side, grey = visitor.page.evaluate(GREY)
+    (found,) = zxingcpp.read_barcodes(memoryview(bytes(grey)).cast("B", (side, side)))
+    address = urlsplit(found.text)
+    assert (address.scheme, address.netloc) == ("otpauth", "totp")
+    assert parse_qs(address.query)["secret"] == [shown]
+    # It was only looked at: the app of before goes on.
+    sign_out(visitor)
+    member.give_password(visitor)
+    member.give_code(visitor)
+    assert visitor.path == "/staff/", visitor.main
 
 
 def test_the_first_link_and_a_used_invitation_are_closed_for_good(centre: Centre, visit: Visit) -> None:
