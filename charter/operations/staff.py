@@ -350,6 +350,13 @@ def end_session(digest: bytes, *, now: datetime) -> None:
 
 
 @operation
+def end_other_sessions(staff_id: int, *, keep_digest: bytes, now: datetime) -> None:
+    """Signs every other browser of one's own account out: one was lost, or left open somewhere."""
+    end_sessions(staff_id, now=now, but=keep_digest)
+    _audit(staff_id, "staff-sign-out-others", staff_id, now)
+
+
+@operation
 def verify_session(
     digest: bytes,
     *,

@@ -66,6 +66,7 @@ RIGHT_OF = {f"staff.{name}": right for right, names in ASKED.items() for name in
 OWN = {
     "staff_auth.account",
     "staff_auth.change_password",
+    "staff_auth.end_other_sessions",
     "staff_auth.passkey_again",
     "staff_auth.passkey_again_challenge",
     "staff_auth.passkey_challenge",

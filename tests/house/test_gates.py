@@ -555,6 +555,7 @@ ACTS: dict[str, Act] = {
     "staff_auth.change_password": Act(
         "staff-password", {"password": PASSWORD, "new_password": NEW_PASSWORD, "again": NEW_PASSWORD}
     ),
+    "staff_auth.end_other_sessions": Act("staff-sign-out-others"),
     "staff_auth.sign_out": Act("staff-sign-out"),
     "staff_auth.first": Act(
         "staff-first", {"name": "Дана", "email": "dana@example.org", "new_password": PASSWORD, "again": PASSWORD}

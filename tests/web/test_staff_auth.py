@@ -505,6 +505,21 @@ def test_a_session_ends_when_it_stands_idle(bruno: Person, clock: time_machine.T
     assert not is_signed_in(bruno.browser)
 
 
+def test_somebody_signs_their_other_browsers_out(bruno: Person, app: Flask) -> None:
+    bruno.sign_in()
+    assert "/account/sessions" not in bruno.browser.get("/staff/account").text, "there is no other"
+    here, bruno.browser = bruno.browser, Browser(app)
+    bruno.sign_in()
+    page = here.get("/staff/account")
+    assert len(page.tree.query("[id^=session-]")) == 2
+    assert len(page.tree.query("[id^=session-] .tag")) == 1, "this one"
+    page = page.submit(at="/account/sessions")
+    assert page.url == "/staff/account"
+    assert len(page.tree.query("[id^=session-]")) == 1
+    assert not is_signed_in(bruno.browser)
+    assert is_signed_in(here)
+
+
 def test_a_session_ends_after_twelve_hours_in_any_case(bruno: Person, clock: time_machine.Traveller) -> None:
     bruno.sign_in()
     for _ in range(28):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from datetime import timedelta
 
 from flask import (
     Blueprint,
@@ -26,6 +27,8 @@ from charter.i18n import _, current_language
 from charter.operations import staff as operations
 from charter.queries import registry
 from charter.queries import staff as queries
+from charter.queries import team as team_queries
+from charter.queries.team import SessionLine
 from charter.settings import Settings
 from charter.web import gates, limits
 from charter.web.forms import staff_auth as forms
@@ -44,7 +47,30 @@ def account() -> str:
     view = queries.get_account(member.id)
     within = member.regions or ()
     regions = [one.name for one in registry.regions(current_language()) if one.code in within] if within else []
-    return render_template("staff/auth/account.html", section="account", account=view, regions=regions)
+    return render_template(
+        "staff/auth/account.html", section="account", account=view, regions=regions, sessions=live_sessions(member.id)
+    )
+
+
+@blueprint.post("/account/sessions")
+@gates.staff_required
+def end_other_sessions() -> Response:
+    """Signs out every browser but this one."""
+    operations.end_other_sessions(gates.current_staff().id, keep_digest=gates.session_digest(), now=clock.now())
+    flash(_("Other browsers are signed out."), "good")
+    return make_response(redirect(url_for("staff_auth.account"), code=303))
+
+
+def live_sessions(staff_id: int) -> list[SessionLine]:
+    """Browsers in which this account is signed in now."""
+    settings: Settings = current_app.config["CHARTER"]
+    return team_queries.live_sessions(
+        staff_id,
+        own_digest=gates.session_digest(),
+        now=clock.now(),
+        idle=timedelta(minutes=settings.staff_idle_minutes),
+        longest=timedelta(hours=settings.staff_session_hours),
+    )
 
 
 @blueprint.route("/account/password", methods=["GET", "POST"])

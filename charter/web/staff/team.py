@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 from flask import abort, current_app, flash, redirect, render_template, request, url_for
@@ -23,6 +22,7 @@ from charter.settings import Settings
 from charter.web.forms.signing import ButtonForm
 from charter.web.forms.team import InvitationForm, RoleForm
 from charter.web.gates import current_staff, duty, session_digest
+from charter.web.staff.account import live_sessions
 from charter.web.staff.desk import blueprint
 from charter.web.staff.proposals import Part, proposal_part
 
@@ -122,7 +122,6 @@ def _get(staff_id: int) -> Colleague:
 
 
 def _page(found: Colleague, form: RoleForm) -> str:
-    settings = _config()
     regions = _regions()
     form.offer(regions)
     return render_template(
@@ -133,13 +132,7 @@ def _page(found: Colleague, form: RoleForm) -> str:
         is_you=found.id == current_staff().id,
         strength=queries.strength(),
         region_names=dict(regions),
-        sessions=queries.live_sessions(
-            found.id,
-            own_digest=session_digest(),
-            now=clock.now(),
-            idle=timedelta(minutes=settings.staff_idle_minutes),
-            longest=timedelta(hours=settings.staff_session_hours),
-        ),
+        sessions=live_sessions(found.id),
     )
 
 

@@ -146,6 +146,7 @@ GROUPS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
             "staff-passkey-counter": _l("Passkey refused: perhaps copied"),
             "staff-sign-in": _l("Signed in"),
             "staff-sign-out": _l("Signed out"),
+            "staff-sign-out-others": _l("Own other browsers signed out"),
         },
     ),
     "affiliations": (
