@@ -198,12 +198,11 @@ def whole_answer(app: Flask, address: str) -> tuple[list[Any], list[str]]:
     with statements(app) as seen:
         first = browser.client.post(url, data=values | {"email": address})
         second = browser.client.get(first.headers["Location"])
-        said = [re.sub(r"timeout = \d+", "timeout", one) for one in seen]
     told = []
     for answer in (first, second):
         headers = sorted((name, UNLIKE.get(name, value)) for name, value in answer.headers)
         told.append((answer.status, headers, re.sub(r'value="[^"]*"', "", answer.text)))
-    return told, said
+    return told, seen
 
 
 def test_asking_looks_the_same_from_outside_whoever_the_address_belongs_to(
