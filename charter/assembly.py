@@ -156,7 +156,8 @@ def _flask_config(config: settings.Settings) -> dict[str, object]:
         "WTF_CSRF_TIME_LIMIT": 12 * 3600,
         # Our Referrer-Policy sends no referrer, and a `__Host-` cookie cannot be planted by a neighbouring host.
         "WTF_CSRF_SSL_STRICT": False,
-        # Every refusal has words of ours; WTForms' would be read from its files for each form, and know no Kazakh.
+        # Every refusal that a page can show has words of ours; WTForms' would be read from its files for each form, and
+        # know no Kazakh.
         "WTF_I18N_ENABLED": False,
         "BABEL_TRANSLATION_DIRECTORIES": str(PACKAGE / "translations"),
         "JSON_SORT_KEYS": False,

@@ -199,13 +199,16 @@ def _begin_sqlite(busy_timeout_ms: int) -> Any:
 
 def _begin_postgresql(lock_timeout_ms: int) -> Any:
     def begin(connection: Connection) -> None:
+        raw: Any = connection.connection.driver_connection
+        if raw is not None and not raw.autocommit:
+            # The driver would send a BEGIN of its own first: this way all is one way to the server and back.
+            raw.autocommit = True
         options = connection.get_execution_options()
         if options.get(ALONE) or options.get("isolation_level") == "AUTOCOMMIT":
             return
         is_writing = _writing.get()
         # One snapshot for the whole page, and the server refuses any write.
         statements = ["BEGIN" if is_writing else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"]
-        raw: Any = connection.connection.driver_connection
         # Of this transaction only: PgBouncer may give the next one to another session. Batches of the worker and
         # migrations take the time that they need.
         if breakdown.is_request():
@@ -219,9 +222,6 @@ def _begin_postgresql(lock_timeout_ms: int) -> Any:
             # all entries is not looked for like one with ten.
             statements.append("SET LOCAL plan_cache_mode = force_custom_plan")
         if raw is not None:
-            # The driver would send a BEGIN of its own first: this way all is one way to the server and back.
-            if not raw.autocommit:
-                raw.autocommit = True
             raw.is_reading = not is_writing
         connection.exec_driver_sql("; ".join(statements))
 

@@ -64,6 +64,8 @@ _SQLITE_MISREAD = frozenset(
 _READ_ONLY = "25006"
 #: feature_not_supported: among others that a statement was made ready before a migration changed what it returns.
 _OUTDATED = "0A000"
+#: Which function of the server says the latter; its words are in the server's language.
+_REPLANNING = "RevalidateCachedQuery"
 #: Class XX: data corrupted, index corrupted, internal error.
 _CORRUPT = "XX"
 #: SQLAlchemy's mark for "the connection was lost and this transaction has not been rolled back yet".
@@ -107,7 +109,8 @@ def drop_misled(context: Any) -> None:
     """
     code = getattr(context.original_exception, "sqlite_errorcode", None)
     state = getattr(context.original_exception, "sqlstate", None)
-    is_outdated = state == _OUTDATED and "cached plan" in str(context.original_exception)
+    said_by = getattr(getattr(context.original_exception, "diag", None), "source_function", None)
+    is_outdated = state == _OUTDATED and said_by == _REPLANNING
     if state == _READ_ONLY or is_outdated or (code is not None and code & 0xFF in _SQLITE_MISREAD):
         context.is_disconnect = True
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 
-from flask import Blueprint, Flask, Response, g, make_response, render_template
+from flask import Blueprint, Flask, Response, g, make_response, render_template, request
 from markupsafe import Markup
 
 from charter.i18n import current_language
@@ -37,13 +37,23 @@ _COUNTER_POLICY = (
 )
 
 
-def _for_others(body: str, *, content_type: str, policy: str) -> Response:
+_POLICIES = {"embedding.badge": _BADGE_POLICY, "embedding.counter": _COUNTER_POLICY}
+
+
+@blueprint.after_request
+def _let_others_show(response: Response) -> Response:
+    """On a 304 too: its headers take the place of those that a browser has kept, which would then refuse the frame."""
+    if response.status_code in {200, 304}:
+        response.headers["Content-Security-Policy"] = _POLICIES[str(request.endpoint)]
+        response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+        response.headers["X-Robots-Tag"] = "noindex"
+    return response
+
+
+def _for_others(body: str, *, content_type: str) -> Response:
     response = make_response(body)
     response.headers["Content-Type"] = content_type
     response.headers["Content-Language"] = current_language()
-    response.headers["Content-Security-Policy"] = policy
-    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
-    response.headers["X-Robots-Tag"] = "noindex"
     return response
 
 
@@ -59,7 +69,7 @@ def badge() -> Response:
         width=width,
         height=height,
     )
-    return _for_others(body, content_type="image/svg+xml; charset=utf-8", policy=_BADGE_POLICY)
+    return _for_others(body, content_type="image/svg+xml; charset=utf-8")
 
 
 @blueprint.get("/embed/<lang:lang>/")
@@ -67,7 +77,7 @@ def badge() -> Response:
 def counter() -> Response:
     """The same number as a page for a frame: no cookie, no script, nobody is counted."""
     body = render_template("embedding/counter.html", count=lists.regions().totals.shown, as_of=g.as_of)
-    return _for_others(body, content_type="text/html; charset=utf-8", policy=_COUNTER_POLICY)
+    return _for_others(body, content_type="text/html; charset=utf-8")
 
 
 def init_app(app: Flask) -> None:

@@ -211,8 +211,15 @@ def atom() -> Response:
     )
     response = Response(body, content_type="application/atom+xml; charset=utf-8")
     response.headers["Content-Language"] = current_language()
-    response.headers["Access-Control-Allow-Origin"] = "*"
-    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+    return response
+
+
+@blueprint.after_request
+def _let_others_read_the_feed(response: Response) -> Response:
+    """On a 304 too: its headers take the place of those that were kept."""
+    if request.endpoint == "takeaway.atom" and response.status_code in {200, 304}:
+        response.headers["Access-Control-Allow-Origin"] = "*"
+        response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
     return response
 
 

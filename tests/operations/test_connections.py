@@ -99,6 +99,18 @@ def test_what_reads_keeps_its_statements_ready(app: Flask) -> None:
         assert names
 
 
+@POSTGRESQL
+def test_a_glance_begins_no_transaction_of_the_drivers_either(app: Flask) -> None:
+    with app.app_context():
+        # The first that a connection is used for: nothing else has told the driver to leave that to us.
+        db.engine.dispose()
+        for _ in range(10):
+            registry.glance_as_of()
+        # With a transaction it would have ended in a ROLLBACK, after which the driver forgets what it has made ready.
+        names = [name for (name,) in db.session.execute(text("SELECT name FROM pg_prepared_statements"))]
+        assert names
+
+
 def test_what_fails_is_rolled_back(app: Flask) -> None:
     with app.app_context():
         with pytest.raises(Exception, match="no_such_table"):

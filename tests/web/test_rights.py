@@ -320,8 +320,11 @@ def test_a_letter_leads_to_the_data_for_whoever_recorded_it_alone(app: Flask, de
     letter = {"kind": "data", "reference": "12-А/2026", "received_on": "2026-11-20", "is_checked": "y"}
     for missing in letter:
         assert desk.browser.get(path).submit("letter-form", without=(missing,), **letter).status == 422, missing
-    for day in ("2026-11-21", "2024-01-01", "0000-00-00", "вчера", "99999-01-01"):
-        assert desk.browser.get(path).submit("letter-form", **{**letter, "received_on": day}).status == 422, day
+    for day in ("", "2026-11-21", "2024-01-01", "0000-00-00", "вчера", "99999-01-01"):
+        page = desk.browser.get(path).submit("letter-form", **{**letter, "received_on": day})
+        assert page.status == 422, day
+        assert len(page.tree.query("#received_on-error")) == 1, day
+        assert "Not a valid" not in page.text, "the words of a library"
     for kind in ("object", "correct", "revoke", ""):
         assert desk.browser.get(path).submit("letter-form", **{**letter, "kind": kind}).status == 422, kind
     shown = desk.browser.get(path).submit("letter-form", **letter)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wtforms import BooleanField, DateField, Field, IntegerField, RadioField, SelectField, StringField
+from wtforms import BooleanField, Field, IntegerField, RadioField, SelectField, StringField
 from wtforms.validators import Optional, StopValidation
 
 from charter.domain.affiliation import TYPES
@@ -17,7 +17,7 @@ from charter.i18n import lazy_gettext as _l
 from charter.operations import affiliations, regions
 from charter.queries.affiliation_desk import View
 from charter.queries.region_desk import RegionRow
-from charter.web.forms.base import BaseForm, chosen, cleaned, options
+from charter.web.forms.base import BaseForm, DayField, chosen, cleaned, options
 from charter.web.labels import AFFILIATION_ONE
 
 NAME_MAX_CHARS = 200
@@ -44,8 +44,8 @@ def _needed_for_renaming(form: Any, field: Field) -> None:
 class _DaysPart(BaseForm):
     """From which day to which it can be chosen."""
 
-    valid_from = DateField(_l("Can be chosen from"), validators=[Optional()])
-    valid_to = DateField(_l("Can be chosen until"), validators=[Optional()])
+    valid_from = DayField(_l("Can be chosen from"), validators=[Optional()])
+    valid_to = DayField(_l("Can be chosen until"), validators=[Optional()])
 
     def texts(self, part: str) -> dict[str, str]:
         """Language → what was typed for this part."""
@@ -78,7 +78,7 @@ class AffiliationForm(_DaysPart):
         default="correct",
         validate_choice=False,
     )
-    renamed_on = DateField(_l("Bears the new name since"), validators=[_needed_for_renaming, Optional()])
+    renamed_on = DayField(_l("Bears the new name since"), validators=[_needed_for_renaming, Optional()])
 
     @classmethod
     def filled(cls, view: View) -> AffiliationForm:

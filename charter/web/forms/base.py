@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import request
 from flask_wtf import FlaskForm
-from wtforms import Field
+from wtforms import DateField, Field
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import StopValidation, ValidationError
 
@@ -30,6 +30,17 @@ def fault_words(error: TextError) -> str:
     """What to do about a text that was refused."""
     words = _FAULTS.get(error.code)
     return words(error) if words else _("Some characters cannot be used here; type the text by hand")
+
+
+class DayField(DateField):
+    """A day, whose fault is said in our own words."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """As WTForms does."""
+        try:
+            super().process_formdata(valuelist)
+        except ValueError:
+            raise ValueError(_("Give the day with its month and year")) from None
 
 
 #: Read the words of the request, if it is a POST.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wtforms import BooleanField, DateField, Field, SelectField, SelectMultipleField, StringField, TextAreaField
+from wtforms import BooleanField, Field, SelectField, SelectMultipleField, StringField, TextAreaField
 from wtforms.validators import Optional, StopValidation
 
 from charter.domain.exporting import STATES as EXPORTED_STATES
@@ -10,7 +10,7 @@ from charter.domain.reasons import REVOCATIONS
 from charter.domain.text import clean_line, clean_paragraph
 from charter.i18n import _
 from charter.i18n import lazy_gettext as _l
-from charter.web.forms.base import BaseForm, cleaned, options
+from charter.web.forms.base import BaseForm, DayField, cleaned, options
 from charter.web.labels import REASONS, STATES
 
 #: As the proposal keeps them.
@@ -55,17 +55,6 @@ class RevocationForm(BaseForm):
             raise StopValidation(_("Choose a reason"))
 
 
-class _Day(DateField):
-    """A day, whose fault is said in our own words."""
-
-    def process_formdata(self, valuelist: list[str]) -> None:
-        """As WTForms does."""
-        try:
-            super().process_formdata(valuelist)
-        except ValueError:
-            raise ValueError(_("Give the day with its month and year")) from None
-
-
 class ExportForm(BaseForm):
     """What is to leave the service, and what for."""
 
@@ -76,8 +65,8 @@ class ExportForm(BaseForm):
         validate_choice=False,
     )
     region = SelectField(_l("Region"), validate_choice=False)
-    first_on = _Day(_l("Signed from"), validators=[Optional()])
-    last_on = _Day(_l("Signed until"), validators=[Optional()])
+    first_on = DayField(_l("Signed from"), validators=[Optional()])
+    last_on = DayField(_l("Signed until"), validators=[Optional()])
     with_addresses = BooleanField(_l("Mail addresses as well"))
     why_addresses = StringField(_l("Why the addresses are needed"), validators=[cleaned(_why_addresses, optional=True)])
 

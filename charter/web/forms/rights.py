@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wtforms import BooleanField, DateField, Field, IntegerField, RadioField, SelectField, StringField, TextAreaField
+from wtforms import BooleanField, Field, IntegerField, RadioField, SelectField, StringField, TextAreaField
 from wtforms.validators import StopValidation
 
 from charter.domain.reasons import WITHDRAWALS
@@ -11,7 +11,7 @@ from charter.domain.text import clean_line, clean_paragraph
 from charter.i18n import _
 from charter.i18n import lazy_gettext as _l
 from charter.queries.corrections import EntryDetails
-from charter.web.forms.base import BaseForm, chosen, cleaned, options, ticked
+from charter.web.forms.base import BaseForm, DayField, chosen, cleaned, options, ticked
 from charter.web.forms.signing import OTHER, CodeForm, DetailsForm
 from charter.web.labels import LETTERS, VERDICTS, WITHDRAWAL_REASONS
 
@@ -71,15 +71,16 @@ class _LetterPart(BaseForm):
 
     version = IntegerField()
     reference = StringField(_l("Number of the letter in the Centre’s register"), validators=[cleaned(_reference)])
-    received_on = DateField(_l("Day the letter came"))
+    received_on = DayField(_l("Day the letter came"))
     is_checked = BooleanField(
         _l("I have made sure that the letter comes from the signatory"),
         validators=[ticked(lambda: _("Make sure of it first: what is done cannot be undone"))],
     )
 
     def validate_received_on(self, field: Field) -> None:
-        """WTForms says in its own words what is wrong with a day it cannot read; an empty field is ours."""
-        if field.data is None:
+        """A day that cannot be read has its fault already; an empty field has another one."""
+        if not any(field.raw_data or ()):
+            field.errors = []
             raise StopValidation(_("Give the day as it stands on the letter’s stamp"))
 
 
