@@ -30,6 +30,9 @@ SUFFIX = "-turns"
 _INSIDE, _NEXT = 0, 1
 #: How often a process looks whether its place is free. Short beside the turn itself, which takes some milliseconds.
 LOOK_SECONDS = 0.0002
+#: The same for the place of the next one: many may want it, and all of them looking as often would leave no processor
+#: to the one who writes. Always as long, or newcomers would slip in before those who have waited.
+NEXT_LOOK_SECONDS = 0.003
 
 
 class _Line:
@@ -79,8 +82,8 @@ class _Line:
                 self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             # Whoever waits holds the place of the next one, so that a process that has just been inside cannot slip
             # in again before it.
-            if self._lock(_NEXT, give_up):
-                self._is_inside = self._lock(_INSIDE, give_up)
+            if self._lock(_NEXT, give_up, look_seconds=NEXT_LOOK_SECONDS):
+                self._is_inside = self._lock(_INSIDE, give_up, look_seconds=LOOK_SECONDS)
                 self._unlock(_NEXT)
         except OSError:
             # A full disk or a folder that went away: SQLite will say what is wrong.
@@ -93,7 +96,7 @@ class _Line:
             with suppress(OSError):
                 self._unlock(_INSIDE)
 
-    def _lock(self, place: int, give_up: float) -> bool:
+    def _lock(self, place: int, give_up: float, *, look_seconds: float) -> bool:
         assert self._descriptor is not None
         while True:
             try:
@@ -102,7 +105,7 @@ class _Line:
                 # The kernel could wake us at once, but not after a time: one that was stopped inside would stop all.
                 if time.monotonic() > give_up:
                     return False
-                time.sleep(LOOK_SECONDS)
+                time.sleep(look_seconds)
             else:
                 return True
 
