@@ -308,6 +308,13 @@ def _unkept(world: World) -> tuple[Browser, dict[str, Any]]:
     return world.colleague(), {}
 
 
+def _elsewhere(world: World) -> tuple[Browser, dict[str, Any]]:
+    """Signed in on another machine as well."""
+    with world.app.app_context():
+        staff.begin_session(world.desk.id, digest=bytes(32), now=datetime.now(UTC))
+    return world.colleague(), {}
+
+
 def _at_a_host(world: World) -> Browser:
     """Where passkeys work; the rest of the world stands at an IP address."""
     world.app.config["CHARTER"] = replace(world.app.config["CHARTER"], public_url="http://localhost:8000")
@@ -411,6 +418,7 @@ VALUELESS = {
     *("staff-first", "staff-join", "staff-invite-again", "staff-password", "staff-second-factor", "staff-verify"),
     *("staff-sign-in", "staff-sign-out", "staff-session-end", "staff-recovery-code", "staff-recovery-codes"),
     *("staff-codes-kept", "staff-passkey-add", "staff-passkey-remove", "staff-passkey-counter"),
+    "staff-sign-out-others",
     # What has begun, or was done with a whole selection: the lines of each that follow have theirs.
     *("bulk", "bulk-undo", "import-begin", "proposal-used"),
 }
@@ -555,7 +563,7 @@ ACTS: dict[str, Act] = {
     "staff_auth.change_password": Act(
         "staff-password", {"password": PASSWORD, "new_password": NEW_PASSWORD, "again": NEW_PASSWORD}
     ),
-    "staff_auth.end_other_sessions": Act("staff-sign-out-others"),
+    "staff_auth.end_other_sessions": Act("staff-sign-out-others", before=_elsewhere),
     "staff_auth.sign_out": Act("staff-sign-out"),
     "staff_auth.first": Act(
         "staff-first", {"name": "Дана", "email": "dana@example.org", "new_password": PASSWORD, "again": PASSWORD}
