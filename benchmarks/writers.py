@@ -28,7 +28,7 @@ from charter.domain.name import default_short_form
 from charter.models.base import db
 from charter.operations import publication, signing, staff
 from charter.operations.proving import Outcome, Proof
-from charter.operations.signing import GivenConsent, NewSignature
+from charter.operations.sign_steps import GivenConsent, NewSignature
 from charter.operations.steps import Details
 
 TITLE = "Many writers"

@@ -32,7 +32,7 @@ from charter.models.signature import Link, Signature
 from charter.operations import publication, recovery, review, signing, staff, tree
 from charter.operations.proving import Proof
 from charter.operations.public_side import Changes
-from charter.operations.signing import GivenConsent, NewSignature
+from charter.operations.sign_steps import GivenConsent, NewSignature
 from charter.operations.steps import Details
 from charter.tlog import note
 from charter.tlog.leaves_text import Batch, Closing

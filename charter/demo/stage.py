@@ -19,7 +19,7 @@ from charter.domain.languages import LANGUAGES
 from charter.domain.mail import Delivery
 from charter.operations import outbox, proving, publication, review, signing
 from charter.operations.proving import Outcome, Proof
-from charter.operations.signing import GivenConsent, NewSignature
+from charter.operations.sign_steps import GivenConsent, NewSignature
 from charter.queries import queue as queue_queries
 from charter.queries import signing as signing_queries
 from charter.settings import Settings

@@ -301,7 +301,7 @@ def _enter(
     job: ImportJob, entered: Sequence[tuple[int, Signature]], *, confirm_link_days: int, key: bytes, now: datetime
 ) -> list[Outcome]:
     signatures = [signature for _row, signature in entered]
-    insert_all(signatures)
+    insert_all(signatures, known_by="entry")
     write_all_words(db.session.connection(), [(signature.id, signature.name_fold) for signature in signatures])
     events: list[SignatureEvent] = []
     for signature in signatures:
@@ -311,7 +311,7 @@ def _enter(
     lifetime = timedelta(days=confirm_link_days)
     links = [link_to(signature, "confirm", key=key, now=now, lifetime=lifetime) for signature in signatures]
     insert_all(events)
-    insert_all(links)
+    insert_all(links, known_by="uid")
     messages = [
         message_to("signing", signature, link=link, now=now) for signature, link in zip(signatures, links, strict=True)
     ]

@@ -1,7 +1,7 @@
 """How often may be signed, from the traces that signings leave: counted inside the signing itself, for all replicas.
 
-Nothing is refused: beyond a limit a signature is set aside for a human. Every count looks at a bounded number of rows
-of an index, all in one statement, and no row is written to by more than one signing.
+Nothing is refused: beyond a limit a signature is set aside for a human. What was signed is counted by `seen.py`; no row
+is written to by more than one signing.
 """
 
 from __future__ import annotations
@@ -9,26 +9,20 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Integer, Select, bindparam, distinct, func, literal, or_, select, true
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import select
 
-from charter.domain.moments import CLOCK_SLACK
-from charter.domain.signature import LIVE, State
 from charter.models.base import db
 from charter.models.limits import DayKey, SigningTrace, SpentChallenge
-from charter.models.signature import Signature
 from charter.operations.unit import insert_if_absent, operation
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 #: Rows of one mailbox that are looked at. So many within two weeks are no people.
 MOST_OF_A_MAILBOX = 200
-#: A minute's newest signings that are looked at, for each that the overall limit allows.
-_LOOK_BACK = 4
 
 #: Why a signature is set aside, in the order in which it is said.
 REASONS = ("trap", "start", "haste", "proof", "people", "mailbox", "network", "domain", "overall")
@@ -96,85 +90,19 @@ class Seen:
 # ── what was signed lately ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def look_back(
-    mailbox: str, name_key: str, *, origin: Origin, limits: Limits, waiting_since: datetime, now: datetime
-) -> Seen:
-    """One statement, the same for everybody. Rows that lie ahead of the clock by more than clocks disagree are from
-    before it was set back, and do not count.
+def add_seen(seen: Seen, origin: Origin, *, before: Sequence[tuple[Origin, str | None]]) -> Seen:
+    """`seen` with those of other mailboxes who sign just before in the same transaction: their origin and their work,
+    as it was found to be.
     """
-    networks = origin.networks or (None,)
-    row = db.session.connection().execute(
-        _SEEN,
-        {
-            "mailbox": mailbox,
-            "name_key": name_key,
-            "waiting_since": waiting_since,
-            "hour_ago": now - HOUR,
-            "minute_ago": now - MINUTE,
-            "soon": now + CLOCK_SLACK,
-            "network": networks[0],
-            "former_network": networks[-1],
-            "network_most": limits.per_network,
-            "domain": origin.domain,
-            "domain_most": 0 if origin.is_domain_shared else limits.per_domain,
-            "minute_most": max(limits.per_minute * _LOOK_BACK, limits.proof_from),
-        },
+    if not before:
+        return seen
+    return replace(
+        seen,
+        network=seen.network + sum(bool(set(other.networks[:1]) & set(origin.networks)) for other, _work in before),
+        domain=seen.domain + sum(other.domain == origin.domain for other, _work in before),
+        minute=seen.minute + len(before),
+        minute_worked=seen.minute_worked + sum(work in {None, "solved"} for _other, work in before),
     )
-    return Seen(*row.one())
-
-
-def _recent(since: str) -> tuple[Any, Any]:
-    return SigningTrace.at > bindparam(since), SigningTrace.at <= bindparam("soon")
-
-
-def _count(most: str, *conditions: Any) -> Any:
-    # The limit is inside: what lies beyond it is not even looked at.
-    found = select(literal(1).label("one")).where(*conditions).limit(bindparam(most, type_=Integer)).subquery()
-    return select(func.count()).select_from(found).scalar_subquery()
-
-
-def _look() -> Select[Any]:
-    columns: tuple[InstrumentedAttribute[Any], ...] = (
-        Signature.name_key,
-        Signature.state,
-        Signature.held,
-        Signature.submitted_at,
-    )
-    row = select(*columns).where(Signature.mailbox == bindparam("mailbox")).limit(MOST_OF_A_MAILBOX).subquery().c
-    stands = row.state.in_(LIVE) & ~row.held
-    stands &= (row.state != State.SUBMITTED) | (row.submitted_at > bindparam("waiting_since"))
-    is_same = row.name_key == bindparam("name_key")
-    near = select(
-        func.count().label("of_mailbox"),
-        func.count()
-        .filter((row.submitted_at > bindparam("hour_ago")) & (row.submitted_at <= bindparam("soon")))
-        .label("mailbox"),
-        func.count(distinct(row.name_key)).filter(stands & ~is_same).label("others"),
-        func.count().filter(stands & is_same).label("same"),
-    ).subquery()
-    proof = (
-        select(SigningTrace.proof)
-        .where(*_recent("minute_ago"))
-        .order_by(SigningTrace.at.desc())
-        .limit(bindparam("minute_most", type_=Integer))
-        .subquery()
-        .c.proof
-    )
-    minute = select(
-        func.count().label("minute"),
-        func.count().filter(or_(proof.is_(None), proof == "solved")).label("minute_worked"),
-    ).subquery()
-    networks = SigningTrace.network.in_((bindparam("network"), bindparam("former_network")))
-    return select(
-        *near.c,
-        _count("network_most", networks, *_recent("hour_ago")),
-        _count("domain_most", SigningTrace.domain == bindparam("domain"), *_recent("hour_ago")),
-        *minute.c,
-    ).select_from(near.join(minute, true()))
-
-
-#: Built once: putting it together takes longer than asking it.
-_SEEN = _look()
 
 
 def needs_work(seen: Seen, origin: Origin, limits: Limits) -> bool:

@@ -3,65 +3,52 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import cast
+from datetime import date, datetime
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Engine, Table, select
+from sqlalchemy import Engine, select
 
 from charter.domain import token as tokens
 from charter.domain.calendar import due_on, local_date
 from charter.domain.consent import CONSENT_KINDS
-from charter.domain.email import EmailAddress
 from charter.domain.errors import MoveRefusedError
-from charter.domain.name import same_name_key
 from charter.domain.signature import LIVE, STANDING, Actor, Move, State, may
 from charter.models.base import db
-from charter.models.edition import Affirmation, ConsentText, changed_since
+from charter.models.edition import Affirmation, changed_since
 from charter.models.log import LogEvent
-from charter.models.signature import Clarification, Signature, SignatureConsent, write_words
+from charter.models.signature import Clarification, Signature, SignatureConsent
 from charter.operations.erasing import withdraw_at_once
-from charter.operations.limits import Limits, Origin, look_back, needs_work, reason_to_hold, spend, trace_of
+from charter.operations.limits import Limits, Origin
 from charter.operations.mailboxes import note_confirmed
 from charter.operations.proving import Outcome, Proof, Result, check_proof, get_signature, prove_act
+from charter.operations.sign_steps import (
+    GivenConsent,
+    NewSignature,
+    Order,
+    Terms,
+    is_apart,
+    keep_texts,
+    store,
+    write_consents,
+)
 from charter.operations.steps import (
     Details,
     add_event,
     apply_details,
-    event_of,
     expire,
     find_link,
     get_affiliation,
     is_same,
-    message_to,
     new_link,
     queue_message,
     resolve_details,
 )
-from charter.operations.unit import insert_if_absent, insert_now, lock, operation
+from charter.operations.together import Together
+from charter.operations.unit import begin_waiting, insert_if_absent, lock, operation, wait_seconds
 from charter.tlog.record import SALT_BYTES, commitment, encode_record
-
-
-@dataclass(frozen=True)
-class GivenConsent:
-    """A consent as it was given. kind: processing | publication. body: the exact words, sha256: their hex digest."""
-
-    kind: str
-    sha256: str
-    body: str
-
-
-@dataclass(frozen=True)
-class NewSignature:
-    """What an observer sends, already clean in shape (the form did that)."""
-
-    details: Details
-    email: EmailAddress
-    language: str
-    signed_language: str
-    consents: tuple[GivenConsent, ...]
 
 
 @dataclass(frozen=True)
@@ -80,9 +67,28 @@ class Taken:
 
 _NOWHERE = Origin()
 _UNLIMITED = Limits()
+#: Signings in one transaction: more than threads of a process at most times, and few enough to be done in an instant.
+MOST_TOGETHER = 16
 
 
 @operation
+def _sign_all(close: Callable[[], Sequence[Order]]) -> list[bool | Exception]:
+    return store(close())
+
+
+_lines: WeakKeyDictionary[Engine, Together[Order, bool]] = WeakKeyDictionary()
+_lines_mutex = threading.Lock()
+
+
+def _line() -> Together[Order, bool]:
+    engine = db.engine
+    with _lines_mutex:
+        line = _lines.get(engine)
+        if line is None:
+            line = _lines[engine] = Together(_sign_all, is_apart=is_apart, most=MOST_TOGETHER)
+        return line
+
+
 def sign(
     new: NewSignature,
     *,
@@ -101,91 +107,20 @@ def sign(
     decides at delivery which mail the message becomes, so that no answer and no timing tells who is in the registry.
     Beyond `people_per_mailbox` people, beyond a limit, or where the form was not filled in as people do it, the
     signature is held for a human, with the same outcome for the caller.
+    Those who sign while others are being stored are stored in one transaction after it.
     False: so many sign that the form has to come back with a proof of work; nothing is stored.
     Raises FieldRefusedError for a region or affiliation that cannot be chosen.
     """
-    lock("mailbox", new.email.mailbox)
-    resolved = resolve_details(new.details, now=now)
-    name_key = same_name_key(new.details.full_name)
-    seen = look_back(
-        new.email.mailbox,
-        name_key,
-        origin=origin,
-        limits=limits,
-        waiting_since=now - timedelta(days=confirm_link_days),
-        now=now,
-    )
-    if needs_work(seen, origin, limits):
-        return False
-    work = spend(origin.work)
-    held_because = reason_to_hold(seen, origin=origin, work=work, limits=limits, people_per_mailbox=people_per_mailbox)
-    signature = Signature(
-        entry=secrets.token_hex(16),
-        state=State.SUBMITTED,
-        version=1,
-        held=held_because is not None,
-        held_because=held_because,
-        email=new.email.address,
-        mailbox=new.email.mailbox,
-        language=new.language,
-        signed_language=new.signed_language,
+    order = Order(
+        new=new,
         edition_slug=edition_slug,
         browser_digest=browser_digest,
-        submitted_at=now,
+        now=now,
+        origin=origin,
+        terms=Terms(key, confirm_link_days, people_per_mailbox, limits),
     )
-    apply_details(signature, new.details, resolved)
-    _keep_texts(new.consents, language=new.signed_language, now=now)
-    insert_now(signature)
-    write_words(db.session.connection(), signature.id, signature.name_fold)
-    _write_consents(signature.id, new.consents, language=new.signed_language, now=now)
-    insert_now(event_of(signature, Move.SIGN, before=None, actor=Actor.SIGNATORY, now=now))
-    link = new_link(signature, "confirm", key=key, now=now, lifetime=timedelta(days=confirm_link_days))
-    message = message_to("signing", signature, link=link, now=now)
-    message.on_hold = held_because is not None
-    insert_now(message)
-    insert_now(trace_of(signature.id, origin, work=work, now=now))
-    return True
-
-
-_CONSENTS = cast("Table", SignatureConsent.__table__).insert()
-
-#: Digests of the texts that each database is known to hold. Its rows are append-only: once there, always there.
-_kept_texts: WeakKeyDictionary[Engine, set[str]] = WeakKeyDictionary()
-
-
-def _write_consents(signature_id: int, consents: Sequence[GivenConsent], *, language: str, now: datetime) -> None:
-    given = {"signature_id": signature_id, "language": language, "given_at": now}
-    db.session.connection().execute(
-        _CONSENTS, [{"kind": consent.kind, "text_sha256": consent.sha256, **given} for consent in consents]
-    )
-
-
-def _keep_texts(consents: Sequence[GivenConsent], *, language: str, now: datetime) -> None:
-    """Stores the words of the consents, if nobody has given the same ones before."""
-    known = _kept_texts.setdefault(db.session.get_bind().engine, set())
-    unknown = [consent for consent in consents if consent.sha256 not in known]
-    if not unknown:
-        return
-    # Only what an earlier transaction has stored is known: this one may still be rolled back.
-    known.update(
-        db.session.scalars(
-            select(ConsentText.sha256).where(ConsentText.sha256.in_([consent.sha256 for consent in unknown]))
-        )
-    )
-    insert_if_absent(
-        ConsentText,
-        [
-            {
-                "sha256": consent.sha256,
-                "kind": consent.kind,
-                "language": language,
-                "body": consent.body,
-                "first_used_at": now,
-            }
-            for consent in unknown
-            if consent.sha256 not in known
-        ],
-    )
+    begin_waiting("sign")
+    return _line().join(order, seconds=wait_seconds())
 
 
 @operation
@@ -283,8 +218,8 @@ def _take(signature: Signature, taken: Taken, *, now: datetime) -> None:
     apply_details(signature, taken.details, resolve_details(taken.details, now=now, kept=signature))
     signature.signed_language, signature.edition_slug = taken.language, taken.edition_slug
     signature.language = taken.mail_language
-    _keep_texts(taken.consents, language=taken.language, now=now)
-    _write_consents(signature.id, taken.consents, language=taken.language, now=now)
+    keep_texts(taken.consents, language=taken.language, now=now)
+    write_consents([(signature.id, taken.language, now, taken.consents)])
 
 
 @operation

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -52,37 +53,73 @@ class Resolved:
 
 
 #: By column, not by row: a region brings its names in three languages along.
-_REGION = select(Region.valid_from, Region.valid_to).where(Region.code == bindparam("code"))
+_REGIONS = select(Region.code, Region.valid_from, Region.valid_to).where(
+    Region.code.in_(bindparam("codes", expanding=True))
+)
 #: With the lock that the row of the signature takes anyway: whoever merges it away waits for us, or we for them.
 _AFFILIATION = select(
     Affiliation.id,
+    Affiliation.slug,
     Affiliation.type,
     Affiliation.is_selectable,
     Affiliation.merged_into,
     Affiliation.valid_from,
     Affiliation.valid_to,
-).with_for_update(read=True, key_share=True)
-_BY_SLUG = _AFFILIATION.where(Affiliation.slug == bindparam("slug"))
-_BY_ID = _AFFILIATION.where(Affiliation.id == bindparam("id"))
-_BY_WORDS = select(AffiliationAlias.affiliation_id).where(AffiliationAlias.name_fold == bindparam("words"))
+).with_for_update(read=True, key_share=True, of=Affiliation)
+#: In one order, so that two who look for several never wait in a circle.
+_BY_SLUGS = _AFFILIATION.where(Affiliation.slug.in_(bindparam("slugs", expanding=True))).order_by(Affiliation.id)
+_BY_WORDS = (
+    _AFFILIATION.add_columns(AffiliationAlias.name_fold)
+    .join(AffiliationAlias, AffiliationAlias.affiliation_id == Affiliation.id)
+    .where(AffiliationAlias.name_fold.in_(bindparam("words", expanding=True)))
+    .order_by(Affiliation.id)
+)
 #: One that was merged may be merged on; a longer way is a mistake.
 _MOST_MERGERS = 10
 
 
-def resolve_details(details: Details, *, now: datetime, kept: Signature | None = None) -> Resolved:
+@dataclass(frozen=True)
+class Choices:
+    """What some people's answers name, as far as it is in the lists; each by what it is named with."""
+
+    regions: Mapping[str, Any]
+    by_slug: Mapping[str, Any]
+    by_words: Mapping[str, Any]
+
+
+def find_choices(details: Collection[Details]) -> Choices:
+    """Looks up the regions and affiliations that these name, all at once."""
+    connection = db.session.connection()
+    codes = {one.region_code for one in details}
+    slugs = {one.affiliation_slug for one in details if one.affiliation_slug is not None}
+    words = {_folded(one) for one in details if one.affiliation_slug is None} - {""}
+    by_slug = connection.execute(_BY_SLUGS, {"slugs": sorted(slugs)}) if slugs else ()
+    by_words = connection.execute(_BY_WORDS, {"words": sorted(words)}) if words else ()
+    return Choices(
+        regions={row.code: row for row in connection.execute(_REGIONS, {"codes": sorted(codes)})},
+        by_slug={row.slug: row for row in by_slug},
+        by_words={row.name_fold: row for row in by_words},
+    )
+
+
+def resolve_details(
+    details: Details, *, now: datetime, kept: Signature | None = None, choices: Choices | None = None
+) -> Resolved:
     """Looks up region and affiliation; FieldRefusedError where one cannot be chosen, or is required and missing.
 
     What can be chosen is what is valid on the day of `now` in Asia/Almaty. kept: what it holds already may stay,
     although nobody could choose it any more. Own words that are a name of one that can be chosen mean that one.
+    choices: where they have been looked up already.
     """
     today = local_date(now)
-    _check_region(details.region_code, today, kept=kept)
+    found = find_choices([details]) if choices is None else choices
+    _check_region(found, details.region_code, today, kept=kept)
     if details.affiliation_slug is None:
         # A party in one's own words is allowed: a new one may be registered any day.
         if not may_stand_alone(details.kind) and details.affiliation_text is None:
             raise FieldRefusedError("affiliation", "required")
-        return Resolved(_match(details.affiliation_text or "", details.kind, today))
-    row = db.session.execute(_BY_SLUG, {"slug": details.affiliation_slug}).first()
+        return Resolved(_match(found.by_words.get(_folded(details)), details.kind, today))
+    row = found.by_slug.get(details.affiliation_slug)
     if row is None or row.type != TYPE_OF[details.kind]:
         raise FieldRefusedError("affiliation", "unknown")
     if not _can_choose(row, today) and (kept is None or kept.affiliation_id != row.id):
@@ -90,8 +127,12 @@ def resolve_details(details: Details, *, now: datetime, kept: Signature | None =
     return Resolved(row.id)
 
 
-def _check_region(code: str, today: date, *, kept: Signature | None) -> None:
-    region = db.session.connection().execute(_REGION, {"code": code}).first()
+def _folded(details: Details) -> str:
+    return alias_fold(details.affiliation_text or "")
+
+
+def _check_region(found: Choices, code: str, today: date, *, kept: Signature | None) -> None:
+    region = found.regions.get(code)
     if region is None:
         raise FieldRefusedError("region", "unknown")
     is_valid = is_valid_on(today, valid_from=region.valid_from, valid_to=region.valid_to)
@@ -103,17 +144,17 @@ def _can_choose(row: Any, today: date) -> bool:
     return bool(row.is_selectable) and is_valid_on(today, valid_from=row.valid_from, valid_to=row.valid_to)
 
 
-def _match(words: str, kind: str, today: date) -> int | None:
-    """The affiliation that goes by these words, if it suits this kind of observer and can be chosen."""
-    folded = alias_fold(words)
-    affiliation_id = db.session.scalar(_BY_WORDS, {"words": folded}) if folded else None
+def _match(row: Any, kind: str, today: date) -> int | None:
+    """The affiliation that goes by somebody's own words, if it suits this kind of observer and can be chosen.
+
+    row: whose name the words are, None where they are nobody's.
+    """
     for _ in range(_MOST_MERGERS):
-        row = None if affiliation_id is None else db.session.execute(_BY_ID, {"id": affiliation_id}).first()
         if row is None or row.type != TYPE_OF[kind]:
             return None
         if row.merged_into is None:
-            return affiliation_id if _can_choose(row, today) else None
-        affiliation_id = db.session.scalar(select(Affiliation.id).where(Affiliation.slug == row.merged_into))
+            return int(row.id) if _can_choose(row, today) else None
+        row = db.session.connection().execute(_BY_SLUGS, {"slugs": [row.merged_into]}).first()
     return None
 
 

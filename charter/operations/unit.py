@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Insert, Table, inspect, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.sql.dml import ReturningInsert
 
 from charter.models import trail, turns
 from charter.models.base import WAIT_MS, Base, db, undo, writing
@@ -138,9 +139,24 @@ def _recorded(staff_id: int, verb: Callable[P, R], /, *args: P.args, **kwargs: P
     return result
 
 
+def begin_waiting(verb: str) -> None:
+    """Before a verb stands in line for an operation that somebody else may carry out: what was read here is let go.
+
+    Raises NestedOperationError inside an operation, which would wait for itself.
+    """
+    if _running.get() is not None:
+        raise NestedOperationError(f"{verb} inside {_running.get()}")
+    if db.session.registry.has():
+        undo()
+
+
+def wait_seconds() -> float:
+    """How long a write waits for others, in all."""
+    return float(db.engine.get_execution_options().get(WAIT_MS, 0)) / 1000
+
+
 def _deadline() -> float:
-    wait_ms = db.session.get_bind().get_execution_options().get(WAIT_MS, 0)
-    return time.monotonic() + float(wait_ms) / 1000
+    return time.monotonic() + wait_seconds()
 
 
 def lock(room: str, key: str) -> None:
@@ -197,6 +213,12 @@ def _insertion(table: type[Base]) -> Insert:
     return cast("Table", table.__table__).insert()
 
 
+@cache
+def _insertion_with_ids(table: type[Base], known_by: str) -> ReturningInsert[Any]:
+    (key,) = inspect(table).primary_key
+    return _insertion(table).returning(cast("Table", table.__table__).c[known_by], key)
+
+
 def insert_now(row: Base) -> None:
     """Writes one new row at once, past the session's unit of work, which costs several times the statement.
 
@@ -211,17 +233,26 @@ def insert_now(row: Base) -> None:
         set_committed_value(row, str(column.key), value)
 
 
-def insert_all(rows: Sequence[Base]) -> None:
-    """The same for many new rows of one table, in one statement; what is null in all of them is left to its column."""
-    if not rows:
+def insert_all(rows: Sequence[Base], *, known_by: str | None = None) -> None:
+    """The same for many new rows of one table, in one statement; what is null in all of them is left to its column.
+
+    known_by: a column that is another in every row, where `row.id` is wanted afterwards: the database returns the ids
+    in any order, and SQLite would insert row by row to return them in ours.
+    """
+    if len(rows) < 2:
+        for row in rows:
+            insert_now(row)
         return
     table = type(rows[0])
     given = [vars(row) for row in rows]
     names = {name for values in given for name, value in values.items() if value is not None} - {"_sa_instance_state"}
+    connection = _connection.get() or db.session.connection()
+    written = [{name: values.get(name) for name in sorted(names)} for values in given]
+    if known_by is None:
+        connection.execute(_insertion(table), written)
+        return
+    made = connection.execute(_insertion_with_ids(table, known_by), written)
+    ids: dict[Any, Any] = dict(made.all())
     (key,) = inspect(table).primary_key
-    made = (_connection.get() or db.session.connection()).execute(
-        _insertion(table).returning(key, sort_by_parameter_order=True),
-        [{name: values.get(name) for name in sorted(names)} for values in given],
-    )
-    for row, value in zip(rows, made.scalars().all(), strict=True):
-        set_committed_value(row, str(key.key), value)
+    for row, values in zip(rows, written, strict=True):
+        set_committed_value(row, str(key.key), ids[values[known_by]])

@@ -11,7 +11,8 @@ from charter.domain.errors import FieldRefusedError
 from charter.i18n import _, current_language
 from charter.operations import signing
 from charter.operations.proving import Outcome, Proof, Result
-from charter.operations.signing import GivenConsent, Taken
+from charter.operations.sign_steps import GivenConsent
+from charter.operations.signing import Taken
 from charter.queries import importing as queries
 from charter.web import centre
 from charter.web.forms.importing import EnteredForm

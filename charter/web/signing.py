@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import cast
 
@@ -21,15 +21,14 @@ from charter.domain.errors import FieldRefusedError
 from charter.i18n import LANGUAGES, _, current_language
 from charter.operations import signing
 from charter.operations.proving import Outcome, Proof, Result
-from charter.operations.signing import GivenConsent, NewSignature
+from charter.operations.sign_steps import GivenConsent, NewSignature
 from charter.queries import importing, registry
 from charter.queries import signing as queries
 from charter.queries.corrections import EntryDetails
-from charter.queries.registry import RegionView
 from charter.queries.signing import MySignature
 from charter.settings import Settings
 from charter.web import centre, errors, lists, origin, proof_of_work
-from charter.web.forms.signing import CodeForm, DetailsForm, SignForm
+from charter.web.forms.signing import CodeForm, DetailsForm, Offered, SignForm, offered
 from charter.web.headers import forget_cookie, get_cookie, set_cookie
 from charter.web.kept import as_published, last_known, public_day
 from charter.web.outlook import outlook
@@ -38,6 +37,8 @@ from charter.web.public import EditionPage, get_edition
 blueprint = Blueprint("signing", __name__)
 
 SIGNER_COOKIE = "signer"
+#: Under what name the lists of the form are kept.
+_OFFERED = "what a form offers"
 
 
 def config() -> Settings:
@@ -66,15 +67,11 @@ def offer_choices(form: DetailsForm, *, stands: MySignature | EntryDetails | Non
     """The lists to choose from, in the page's language. stands: what is corrected, and may stay."""
     language = current_language()
 
-    def every_region() -> Sequence[RegionView]:
-        return tuple(registry.regions(language, on=public_day()))
+    def lists_now() -> Offered:
+        day = public_day()
+        return offered(registry.regions(language, on=day), queries.affiliation_choices(language, on=day))
 
-    def every_affiliation() -> Sequence[queries.AffiliationChoice]:
-        return tuple(queries.affiliation_choices(language, on=public_day()))
-
-    regions = as_published("regions", language, make=every_region)
-    affiliations = as_published("affiliations", language, make=every_affiliation)
-    form.offer(regions, affiliations)
+    form.offer(as_published(_OFFERED, language, make=lists_now))
     if stands is not None:
         form.keep(stands)
 
@@ -166,13 +163,12 @@ def keep_typed(error: SQLAlchemyError) -> BaseResponse:
     """Where the database is gone, whoever has filled in the form gets it back with every word, to send it again."""
     response = errors.database_error(error)
     language = current_language()
-    regions = cast("Sequence[RegionView] | None", last_known("regions", language))
-    affiliations = cast("Sequence[queries.AffiliationChoice] | None", last_known("affiliations", language))
+    choices = cast("Offered | None", last_known(_OFFERED, language))
     edition = cast("EditionPage | None", last_known("edition", language))
-    if request.endpoint != "signing.sign" or request.method != "POST" or not (regions and affiliations and edition):
+    if request.endpoint != "signing.sign" or request.method != "POST" or not (choices and edition):
         return response
     form = SignForm()
-    form.offer(regions, affiliations)
+    form.offer(choices)
     origin.keep_start(form, settings=config(), now=clock.now())
     form.edition.data = form.edition.data or edition.slug
     page = render_template(

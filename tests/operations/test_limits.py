@@ -20,9 +20,9 @@ from charter.models.base import db
 from charter.models.limits import DayKey, SigningTrace, SpentChallenge
 from charter.models.outbox import Message
 from charter.models.signature import Signature
-from charter.operations import limits, signing
+from charter.operations import limits, seen, signing
 from charter.operations.limits import Limits, Origin, Work
-from charter.operations.signing import GivenConsent, NewSignature
+from charter.operations.sign_steps import GivenConsent, NewSignature
 from charter.operations.steps import Details
 from charter.web.labels import HELD_BECAUSE
 from tests.operations.test_signing import DETAILS, HERE, confirm, key_of, now
@@ -135,8 +135,8 @@ def test_a_mailbox_that_was_written_full_is_looked_at_no_further_than_its_bound(
     app: Flask, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert limits.MOST_OF_A_MAILBOX == 200
-    monkeypatch.setattr(limits, "MOST_OF_A_MAILBOX", 5)
-    monkeypatch.setattr(limits, "_SEEN", limits._look())
+    for module in (limits, seen):
+        monkeypatch.setattr(module, "MOST_OF_A_MAILBOX", 5)
     for _ in range(5):
         assert sign(app, 0, address="full@example.org") is None
     assert sign(app, 0, address="full@example.org") == "mailbox", "also without any limit by the hour"

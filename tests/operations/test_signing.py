@@ -28,7 +28,7 @@ from charter.models.registry import PublicEntry
 from charter.models.signature import Link, Signature, SignatureConsent, SignatureEvent
 from charter.operations import proving, review, signing
 from charter.operations.proving import Outcome, Proof, Result
-from charter.operations.signing import GivenConsent, NewSignature
+from charter.operations.sign_steps import GivenConsent, NewSignature
 from charter.operations.steps import Details
 from tests.pages import Browser
 from tests.people import Desk, Observer, code_in, link_in, mails, text_of, work

@@ -7,7 +7,9 @@ from typing import Any
 
 from flask import request
 from flask_wtf import FlaskForm
-from wtforms import DateField, Field
+from flask_wtf.csrf import _FlaskFormCSRF
+from wtforms import DateField, Field, HiddenField
+from wtforms.csrf.core import CSRFTokenField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import StopValidation, ValidationError
 
@@ -47,8 +49,34 @@ class DayField(DateField):
 _REQUEST: Any = object()
 
 
+class _Token(CSRFTokenField):
+    """Makes its token when the form is shown: most that are sent are not shown again."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # By which templates know it.
+        self.type = CSRFTokenField.__name__
+
+    def process(self, *args: Any, **kwargs: Any) -> None:
+        """Past the token, which the field of WTForms makes here."""
+        HiddenField.process(self, *args, **kwargs)
+
+    def _value(self) -> str:
+        token: str = self.csrf_impl.generate_csrf_token(self)
+        return token
+
+
+class _Guard(_FlaskFormCSRF):
+    field_class = _Token
+
+
 class BaseForm(FlaskForm):
     """A form of ours. It reads words only: Flask-WTF would also take JSON and files for answers."""
+
+    class Meta(FlaskForm.Meta):
+        """As Flask-WTF's, with a token of ours."""
+
+        csrf_class = _Guard
 
     def __init__(self, formdata: Any = _REQUEST, **kwargs: Any) -> None:
         if formdata is _REQUEST:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -41,6 +42,26 @@ def _unchecked(**kwargs: Any) -> dict[str, Any]:
     return {"validate_choice": False, **kwargs}
 
 
+@dataclass(frozen=True)
+class Offered:
+    """What there is to choose from, in one language; one for all forms of it, so nobody may change it."""
+
+    regions: tuple[SelectChoice, ...]
+    parties: tuple[SelectChoice, ...]
+    affiliations: tuple[AffiliationChoice, ...]
+
+
+def offered(regions: Iterable[RegionView], affiliations: Iterable[AffiliationChoice]) -> Offered:
+    """The lists of a form, in the page's language."""
+    affiliations = tuple(affiliations)
+    parties = [(one.slug, one.name) for one in affiliations if one.type == "party"]
+    return Offered(
+        regions=tuple(options([("", _("Choose a region")), *((one.code, one.name) for one in regions)])),
+        parties=tuple(options([("", _("Choose a party")), *parties, (OTHER, _("Another party"))])),
+        affiliations=affiliations,
+    )
+
+
 class DetailsForm(BaseForm):
     """What an observer says of themselves; shared by signing and correcting."""
 
@@ -69,23 +90,24 @@ class DetailsForm(BaseForm):
     )
     short_name = StringField(_l("Short form of your name"), validators=[cleaned(clean_short_form, optional=True)])
 
-    def offer(self, regions: Sequence[RegionView], affiliations: Sequence[AffiliationChoice]) -> None:
-        """Fills the lists to choose from, in the page's language."""
-        self.affiliations = affiliations
-        self.region.choices = options([("", _("Choose a region")), *((one.code, one.name) for one in regions)])
-        parties = [(one.slug, one.name) for one in affiliations if one.type == "party"]
-        self.party.choices = options([("", _("Choose a party")), *parties, (OTHER, _("Another party"))])
+    def offer(self, offered: Offered) -> None:
+        """Fills the lists to choose from."""
+        self.affiliations: Sequence[AffiliationChoice] = offered.affiliations
+        self.region.choices = offered.regions
+        self.party.choices = offered.parties
 
     def keep(self, stands: MySignature | EntryDetails) -> None:
         """What stands already may stay, although nobody could choose it any more."""
         if stands.region_code not in {choice.value for choice in self.region.choices}:
-            self.region.choices.insert(1, SelectChoice(stands.region_code, stands.region))
+            first, *others = self.region.choices
+            self.region.choices = [first, SelectChoice(stands.region_code, stands.region), *others]
         slug, name = stands.affiliation_slug, stands.affiliation_name or ""
         if slug is None or slug in {one.slug for one in self.affiliations}:
             return
         self.affiliations = [*self.affiliations, AffiliationChoice(slug, TYPE_OF[stands.kind], name, (name,))]
         if stands.kind == PARTY:
-            self.party.choices.insert(1, SelectChoice(slug, name))
+            first, *others = self.party.choices
+            self.party.choices = [first, SelectChoice(slug, name), *others]
 
     def suggestions(self, kind: str) -> list[str]:
         """Names for the type-ahead of one kind of affiliation."""
