@@ -176,7 +176,8 @@ def _engine_options(config: settings.Settings) -> dict[str, Any]:
         "pool_timeout": 3,
     }
     if config.database_url.startswith("sqlite"):
-        return {**options, "connect_args": {"check_same_thread": False}}
+        # Each statement that SQLite keeps ready takes room in every thread's connection, and a process uses dozens.
+        return {**options, "connect_args": {"check_same_thread": False, "cached_statements": 32}}
     # What was sent and is not even acknowledged (in milliseconds) went to a machine that is gone.
     connect_args: dict[str, object] = {"connect_timeout": 3, "tcp_user_timeout": 5000}
     if config.database_pooler == "transaction":
