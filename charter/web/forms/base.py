@@ -7,7 +7,6 @@ from typing import Any
 
 from flask import request
 from flask_wtf import FlaskForm
-from flask_wtf.csrf import _FlaskFormCSRF
 from wtforms import DateField, Field, HiddenField
 from wtforms.csrf.core import CSRFTokenField
 from wtforms.fields.choices import SelectChoice
@@ -66,7 +65,7 @@ class _Token(CSRFTokenField):
         return token
 
 
-class _Guard(_FlaskFormCSRF):
+class _Guard(FlaskForm.Meta.csrf_class):
     field_class = _Token
 
 
