@@ -155,8 +155,7 @@ def _write(rows: Sequence[tuple[Order, Signature, str | None]]) -> None:
     if not rows:
         return
     signatures = [signature for _order, signature, _work in rows]
-    for order, _signature, _work in rows:
-        keep_texts(order.new.consents, language=order.new.signed_language, now=order.now)
+    keep_texts([(order.new.signed_language, order.now, order.new.consents) for order, _signature, _work in rows])
     insert_all(signatures, known_by="entry")
     write_all_words(db.session.connection(), [(signature.id, signature.name_fold) for signature in signatures])
     write_consents(
@@ -213,29 +212,32 @@ def write_consents(given: Sequence[tuple[int, str, datetime, Sequence[GivenConse
     )
 
 
-def keep_texts(consents: Sequence[GivenConsent], *, language: str, now: datetime) -> None:
-    """Stores the words of the consents, if nobody has given the same ones before."""
+def keep_texts(given: Sequence[tuple[str, datetime, Sequence[GivenConsent]]]) -> None:
+    """Stores the words of the consents that nobody has given before: (language, when, consents) of each.
+
+    Once in a transaction: what it has written itself is not known to be kept, since it may still be rolled back.
+    """
     known = _kept_texts.setdefault(db.session.get_bind().engine, set())
-    unknown = [consent for consent in consents if consent.sha256 not in known]
+    unknown = {
+        consent.sha256: (language, at, consent)
+        for language, at, consents in reversed(given)
+        for consent in consents
+        if consent.sha256 not in known
+    }
     if not unknown:
         return
-    # Only what an earlier transaction has stored is known: this one may still be rolled back.
-    known.update(
-        db.session.scalars(
-            select(ConsentText.sha256).where(ConsentText.sha256.in_([consent.sha256 for consent in unknown]))
-        )
-    )
+    known.update(db.session.scalars(select(ConsentText.sha256).where(ConsentText.sha256.in_(sorted(unknown)))))
     insert_if_absent(
         ConsentText,
         [
             {
-                "sha256": consent.sha256,
+                "sha256": sha256,
                 "kind": consent.kind,
                 "language": language,
                 "body": consent.body,
-                "first_used_at": now,
+                "first_used_at": at,
             }
-            for consent in unknown
-            if consent.sha256 not in known
+            for sha256, (language, at, consent) in sorted(unknown.items())
+            if sha256 not in known
         ],
     )

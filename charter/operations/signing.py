@@ -218,7 +218,7 @@ def _take(signature: Signature, taken: Taken, *, now: datetime) -> None:
     apply_details(signature, taken.details, resolve_details(taken.details, now=now, kept=signature))
     signature.signed_language, signature.edition_slug = taken.language, taken.edition_slug
     signature.language = taken.mail_language
-    keep_texts(taken.consents, language=taken.language, now=now)
+    keep_texts([(taken.language, now, taken.consents)])
     write_consents([(signature.id, taken.language, now, taken.consents)])
 
 

@@ -19,12 +19,13 @@ from sqlalchemy import event, func, select, text
 from charter.domain.email import clean_email
 from charter.domain.errors import FieldRefusedError
 from charter.models.base import db, writing
+from charter.models.edition import ConsentText
 from charter.models.limits import SigningTrace
 from charter.models.outbox import Message
 from charter.models.signature import Link, Signature, SignatureConsent, SignatureEvent, SignatureWord
-from charter.operations import signing
+from charter.operations import sign_steps, signing
 from charter.operations.limits import Limits, Origin, Work
-from charter.operations.sign_steps import Order, Terms, is_apart
+from charter.operations.sign_steps import GivenConsent, Order, Terms, is_apart
 from charter.operations.unit import NestedOperationError, operation
 from tests.operations.test_limits import letters, new_signature
 from tests.operations.test_races import at_once
@@ -162,7 +163,8 @@ def test_who_signs_while_others_do_shares_their_next_transaction(app: Flask, mon
 
 
 def test_so_many_statements_for_eight_as_for_two(app: Flask) -> None:
-    store(app, [order(app, place) for place in (0, 1)])
+    for place in (0, 1):  # stores the words of the consents, and finds them stored
+        store(app, [order(app, place)])
     counts = []
     for places in (range(2, 4), range(4, 12)):
         with statements(app) as seen:
@@ -268,3 +270,28 @@ def test_signing_beside_other_verbs_loses_nobody(app: Flask) -> None:
     assert at_once(app, *(lambda place=place: one(place) for place in range(24))) == [True] * 24
     with app.app_context():
         assert db.session.scalar(select(func.count()).select_from(Signature)) == 24
+
+
+def test_the_words_of_a_consent_are_known_only_when_they_are_stored(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two who are the first to give a consent, in a transaction that comes to nothing and is done once more."""
+    orders = [order(app, place) for place in range(2)]
+    sha256 = hashlib.sha256(b"A new wording.").hexdigest()
+    orders = [
+        replace(one, new=replace(one.new, consents=(GivenConsent("processing", sha256, "A new wording."),)))
+        for one in orders
+    ]
+    write = sign_steps.write_consents
+
+    def break_once(given: Any) -> None:
+        monkeypatch.setattr(sign_steps, "write_consents", write)
+        raise ValueError("comes to nothing")
+
+    monkeypatch.setattr(sign_steps, "write_consents", break_once)
+    with pytest.raises(ValueError, match="comes to nothing"):
+        store(app, orders)
+    assert store(app, orders) == [True, True]
+    with app.app_context():
+        found = db.session.scalars(select(ConsentText).where(ConsentText.sha256 == sha256)).one()
+        assert (found.body, found.kind) == ("A new wording.", "processing")
