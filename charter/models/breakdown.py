@@ -68,6 +68,8 @@ _OUTDATED = "0A000"
 _REPLANNING = "RevalidateCachedQuery"
 #: Class XX: data corrupted, index corrupted, internal error.
 _CORRUPT = "XX"
+#: lock_not_available, deadlock_detected, serialization_failure
+_KEPT_WAITING = frozenset({"55P03", "40P01", "40001"})
 #: SQLAlchemy's mark for "the connection was lost and this transaction has not been rolled back yet".
 _LOST_CONNECTION = "8s2b"
 
@@ -121,6 +123,11 @@ def is_locked(error: DBAPIError) -> bool:
     return code is not None and code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
+def is_kept_waiting(error: BaseException) -> bool:
+    """Whether PostgreSQL broke off because another transaction held what this one needed: a row, not the whole."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _KEPT_WAITING
+
+
 def code_of(error: SQLAlchemyError) -> str:
     """What to write into a log: the database's own code or the kind of error, never its words."""
     orig = getattr(error, "orig", None)
@@ -159,9 +166,14 @@ def giving_up_at(moment: float) -> Iterator[Callable[[], float]]:
     """Inside, a write waits for others until `moment` of the monotonic clock at most; yields the seconds left."""
     token = _gives_up_at.set(moment)
     try:
-        yield lambda: moment - time.monotonic()
+        yield lambda: max(0.0, moment - time.monotonic())
     finally:
         _gives_up_at.reset(token)
+
+
+def gives_up_at() -> float | None:
+    """The moment of the `giving_up_at` we are inside of."""
+    return _gives_up_at.get()
 
 
 def wait_ms(patience_ms: int, *, is_writing: bool) -> int:

@@ -140,12 +140,28 @@ def _is_beyond(count: int, limit: int) -> bool:
 # ── steps of signing ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def spend(work: Work | None) -> str | None:
-    """What a proof is worth: one that was spent before is wrong. A step of signing, undone with it."""
-    if work is None or work.state != "solved" or work.expires_at is None:
-        return None if work is None else work.state
-    is_new = insert_if_absent(SpentChallenge, [{"digest": work.digest, "expires_at": work.expires_at}]) == 1
-    return "solved" if is_new else "wrong"
+def spend(works: Sequence[Work | None]) -> list[str | None]:
+    """What each proof is worth: one that was spent before is wrong. A step of signing, undone with it.
+
+    In one order, whoever brings them, so that two transactions with the same ones never wait in a circle.
+    """
+    solved: dict[bytes, datetime] = {}
+    for work in works:
+        if work is not None and work.state == "solved" and work.expires_at is not None:
+            solved.setdefault(work.digest, work.expires_at)
+    unspent = {
+        digest
+        for digest, expires_at in sorted(solved.items())
+        if insert_if_absent(SpentChallenge, [{"digest": digest, "expires_at": expires_at}]) == 1
+    }
+    worth: list[str | None] = []
+    for work in works:
+        if work is None or work.state != "solved" or work.expires_at is None:
+            worth.append(None if work is None else work.state)
+            continue
+        worth.append("solved" if work.digest in unspent else "wrong")
+        unspent.discard(work.digest)
+    return worth
 
 
 def trace_of(signature_id: int, origin: Origin, *, work: str | None, now: datetime) -> SigningTrace:

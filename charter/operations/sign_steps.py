@@ -39,7 +39,8 @@ from charter.operations.steps import (
     message_to,
     resolve_details,
 )
-from charter.operations.unit import insert_all, insert_if_absent, lock_each
+from charter.operations.together import ALONE, Alone
+from charter.operations.unit import insert_all, insert_if_absent, lock_each, lock_free
 
 
 @dataclass(frozen=True)
@@ -89,14 +90,27 @@ def is_apart(one: Order, other: Order) -> bool:
     return one.new.email.mailbox == other.new.email.mailbox or one.terms != other.terms
 
 
-def store(orders: Sequence[Order]) -> list[bool | Exception]:
+def store(orders: Sequence[Order]) -> list[bool | Exception | Alone]:
     """Writes these signings, of which none `is_apart` from another, in a constant number of statements.
 
-    For each: True; False where a proof of work is missing; FieldRefusedError. Of the last two nothing is stored.
+    For each: True; False where a proof of work is missing; FieldRefusedError; ALONE, of several only, where somebody
+    holds its mailbox, for which no stranger should wait. Of the last three nothing is stored.
     """
+    mailboxes = [order.new.email.mailbox for order in orders]
+    held: frozenset[str] = frozenset()
+    if len(orders) == 1:
+        lock_each("mailbox", mailboxes)
+    else:
+        held = lock_free("mailbox", mailboxes)
+    answers = iter(_store_free([order for order in orders if order.new.email.mailbox not in held]))
+    return [ALONE if mailbox in held else next(answers) for mailbox in mailboxes]
+
+
+def _store_free(orders: Sequence[Order]) -> list[bool | Exception]:
+    if not orders:
+        return []
     terms = orders[0].terms
     now = max(order.now for order in orders)
-    lock_each("mailbox", [order.new.email.mailbox for order in orders])
     choices = find_choices([order.new.details for order in orders])
     seen = look_back(
         [Asking(order.new.email.mailbox, same_name_key(order.new.details.full_name), order.origin) for order in orders],
@@ -105,7 +119,7 @@ def store(orders: Sequence[Order]) -> list[bool | Exception]:
         now=now,
     )
     answers: list[bool | Exception] = []
-    rows: list[tuple[Order, Signature, str | None]] = []
+    accepted: list[tuple[Order, Resolved, Seen]] = []
     for order, found in zip(orders, seen, strict=True):
         try:
             resolved = resolve_details(order.new.details, now=order.now, choices=choices)
@@ -113,13 +127,16 @@ def store(orders: Sequence[Order]) -> list[bool | Exception]:
             answers.append(error)
             continue
         # Those before it in this transaction are not in the database yet.
+        before = [(before.origin, None) for before, _, _ in accepted]
+        is_welcome = not needs_work(add_seen(found, order.origin, before=before), order.origin, terms.limits)
+        if is_welcome:
+            accepted.append((order, resolved, found))
+        answers.append(is_welcome)
+    works = spend([order.origin.work for order, _, _ in accepted])
+    rows: list[tuple[Order, Signature, str | None]] = []
+    for (order, resolved, found), work in zip(accepted, works, strict=True):
         known = add_seen(found, order.origin, before=[(before.origin, work) for before, _, work in rows])
-        if needs_work(known, order.origin, terms.limits):
-            answers.append(False)
-            continue
-        work = spend(order.origin.work)
         rows.append((order, _signature(order, resolved, seen=known, work=work), work))
-        answers.append(True)
     _write(rows)
     return answers
 
@@ -241,3 +258,8 @@ def keep_texts(given: Sequence[tuple[str, datetime, Sequence[GivenConsent]]]) ->
             if sha256 not in known
         ],
     )
+
+
+def forget_texts() -> bool:
+    """Which texts are kept is asked anew; whether any was known. After a database was replaced under this process."""
+    return bool(_kept_texts.pop(db.session.get_bind().engine, None))

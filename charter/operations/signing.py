@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine, select
+from sqlalchemy.exc import IntegrityError
 
 from charter.domain import token as tokens
 from charter.domain.calendar import due_on, local_date
@@ -17,6 +19,7 @@ from charter.domain.consent import CONSENT_KINDS
 from charter.domain.errors import MoveRefusedError
 from charter.domain.signature import LIVE, STANDING, Actor, Move, State, may
 from charter.models.base import db
+from charter.models.breakdown import giving_up_at
 from charter.models.edition import Affirmation, changed_since
 from charter.models.log import LogEvent
 from charter.models.signature import Clarification, Signature, SignatureConsent
@@ -29,6 +32,7 @@ from charter.operations.sign_steps import (
     NewSignature,
     Order,
     Terms,
+    forget_texts,
     is_apart,
     keep_texts,
     store,
@@ -46,7 +50,7 @@ from charter.operations.steps import (
     queue_message,
     resolve_details,
 )
-from charter.operations.together import Together
+from charter.operations.together import Alone, Together
 from charter.operations.unit import begin_waiting, insert_if_absent, lock, operation, wait_seconds
 from charter.tlog.record import SALT_BYTES, commitment, encode_record
 
@@ -72,7 +76,7 @@ MOST_TOGETHER = 16
 
 
 @operation
-def _sign_all(close: Callable[[], Sequence[Order]]) -> list[bool | Exception]:
+def _sign_all(close: Callable[[], Sequence[Order]]) -> list[bool | Exception | Alone]:
     return store(close())
 
 
@@ -120,7 +124,14 @@ def sign(
         terms=Terms(key, confirm_link_days, people_per_mailbox, limits),
     )
     begin_waiting("sign")
-    return _line().join(order, seconds=wait_seconds())
+    with giving_up_at(time.monotonic() + wait_seconds()) as left_seconds:
+        try:
+            return _line().join(order, seconds=left_seconds())
+        except IntegrityError:
+            # The texts that were known to be kept may be those of a database that was here before.
+            if not forget_texts():
+                raise
+            return _line().join(order, seconds=left_seconds())
 
 
 @operation

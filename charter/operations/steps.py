@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, or_, select, update
 
 from charter.domain import token as tokens
 from charter.domain.affiliation import TYPE_OF, alias_fold, may_stand_alone
@@ -53,10 +53,15 @@ class Resolved:
 
 
 #: By column, not by row: a region brings its names in three languages along.
-_REGIONS = select(Region.code, Region.valid_from, Region.valid_to).where(
-    Region.code.in_(bindparam("codes", expanding=True))
+#: With the lock that the row of the signature takes anyway, in one order: whoever changes several waits for us, or we
+#: for them, and never both.
+_REGIONS = (
+    select(Region.code, Region.valid_from, Region.valid_to)
+    .where(Region.code.in_(bindparam("codes", expanding=True)))
+    .order_by(Region.code)
+    .with_for_update(read=True, key_share=True, of=Region)
 )
-#: With the lock that the row of the signature takes anyway: whoever merges it away waits for us, or we for them.
+#: The same: whoever merges it away waits for us, or we for them.
 _AFFILIATION = select(
     Affiliation.id,
     Affiliation.slug,
@@ -73,6 +78,22 @@ _BY_WORDS = (
     .join(AffiliationAlias, AffiliationAlias.affiliation_id == Affiliation.id)
     .where(AffiliationAlias.name_fold.in_(bindparam("words", expanding=True)))
     .order_by(Affiliation.id)
+)
+#: Where both are asked for they are locked first, in one order.
+_OF_BOTH = (
+    select(Affiliation.id)
+    .where(
+        or_(
+            Affiliation.slug.in_(bindparam("slugs", expanding=True)),
+            Affiliation.id.in_(
+                select(AffiliationAlias.affiliation_id).where(
+                    AffiliationAlias.name_fold.in_(bindparam("words", expanding=True))
+                )
+            ),
+        )
+    )
+    .order_by(Affiliation.id)
+    .with_for_update(read=True, key_share=True, of=Affiliation)
 )
 #: One that was merged may be merged on; a longer way is a mistake.
 _MOST_MERGERS = 10
@@ -93,6 +114,8 @@ def find_choices(details: Collection[Details]) -> Choices:
     codes = {one.region_code for one in details}
     slugs = {one.affiliation_slug for one in details if one.affiliation_slug is not None}
     words = {_folded(one) for one in details if one.affiliation_slug is None} - {""}
+    if slugs and words and connection.dialect.name == "postgresql":
+        connection.execute(_OF_BOTH, {"slugs": sorted(slugs), "words": sorted(words)})
     by_slug = connection.execute(_BY_SLUGS, {"slugs": sorted(slugs)}) if slugs else ()
     by_words = connection.execute(_BY_WORDS, {"words": sorted(words)}) if words else ()
     return Choices(

@@ -11,29 +11,42 @@ import copy
 import threading
 import time
 from collections.abc import Callable, Sequence
+from enum import Enum
 from typing import Generic, TypeVar
 
 from sqlalchemy.exc import TimeoutError as WaitedTooLongError
 
-from charter.models.breakdown import is_breakdown
+from charter.models.breakdown import is_breakdown, is_kept_waiting
 
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
 
+
+class Alone(Enum):
+    """For an answer: this one has to go alone, somebody else is in its way and none of the others'."""
+
+    ALONE = "alone"
+
+
+ALONE = Alone.ALONE
+
 #: Carries out what `close` returns, an answer or an exception for each. It calls `close` once it is inside of its
 #: transaction, and again when it begins anew; the answer is the same.
-CarryOut = Callable[[Callable[[], Sequence[Asked]]], Sequence[Answer | Exception]]
+CarryOut = Callable[[Callable[[], Sequence[Asked]]], Sequence[Answer | Exception | Alone]]
 
 
 class _Place(Generic[Asked, Answer]):
-    """One call. woken is released when it is answered, or has to carry out itself: the line, or only itself."""
+    """One call. woken is released when it is answered, or has to act: leads its line, or goes alone.
+
+    answer: until there is one, the error of a call that nobody answered.
+    """
 
     def __init__(self, asked: Asked) -> None:
         self.asked = asked
         self.woken = threading.Lock()
         self.woken.acquire()
-        self.answer: Answer | Exception | None = None
-        self.is_answered = False
+        self.answer: Answer | Exception = RuntimeError("nobody answered")
+        self.leads = False
         self.is_alone = False
 
 
@@ -58,29 +71,43 @@ class Together(Generic[Asked, Answer]):
         """
         mine: _Place[Asked, Answer] = _Place(asked)
         with self._mutex:
-            leads = not self._is_busy
+            mine.leads = not self._is_busy
             self._is_busy = True
-            if not leads:
+            if not mine.leads:
                 self._line.append(mine)
-        if not leads:
-            self._wait(mine, time.monotonic() + seconds)
-        if not (mine.is_answered or mine.is_alone):
+        if not mine.leads:
+            try:
+                self._wait(mine, time.monotonic() + seconds)
+            except BaseException:
+                self._leave(mine)
+                raise
+        if mine.leads:
             self._lead(mine)
         if mine.is_alone:
-            (mine.answer,) = self._carry_out(lambda: [asked])
+            (answer,) = self._carry_out(lambda: [asked])
+            if not isinstance(answer, Alone):
+                mine.answer = answer
         if isinstance(mine.answer, Exception):
             raise mine.answer
-        return mine.answer  # type: ignore[return-value]
+        return mine.answer
 
     def _wait(self, mine: _Place[Asked, Answer], until: float) -> None:
         if mine.woken.acquire(timeout=max(0.0, until - time.monotonic())):
             return
         with self._mutex:
             if mine in self._line:
-                self._line.remove(mine)
                 raise WaitedTooLongError("others were being carried out")
         # Somebody has taken it along, or is just handing the line over.
         mine.woken.acquire()
+
+    def _leave(self, mine: _Place[Asked, Answer]) -> None:
+        """It waits no longer, whatever ended it: nobody may be left waiting for it."""
+        with self._mutex:
+            if mine in self._line:
+                self._line.remove(mine)
+                return
+        if mine.leads:
+            self._hand_over()
 
     def _lead(self, mine: _Place[Asked, Answer]) -> None:
         """Carries out `mine` with those who have come until the transaction began; then the line is the next one's."""
@@ -101,21 +128,25 @@ class Together(Generic[Asked, Answer]):
             # Nothing is stored.
             if len(taken) == 1:
                 raise
-            if is_breakdown(error):
+            if is_breakdown(error) and not is_kept_waiting(error):
                 # Gone for one is gone for all. Each raises one of its own: a traceback grows where it is raised.
                 for place in taken:
-                    place.answer, place.is_answered = copy.copy(error), True
+                    place.answer = copy.copy(error)
             else:
                 # The fault of one of them, nobody knows whose.
                 for place in taken:
                     place.is_alone = True
         except BaseException:
+            # It may have been stored: to do it again could do it twice.
             for place in taken:
-                place.is_alone = True
+                place.answer = WaitedTooLongError("the process was told to end")
             raise
         else:
-            for place, answer in zip(taken, answers, strict=True):
-                place.answer, place.is_answered = answer, True
+            for place, answer in list(zip(taken, answers, strict=True)):
+                if isinstance(answer, Alone):
+                    place.is_alone = True
+                else:
+                    place.answer = answer
         finally:
             self._hand_over()
             for place in taken[1:]:
@@ -134,6 +165,8 @@ class Together(Generic[Asked, Answer]):
     def _hand_over(self) -> None:
         with self._mutex:
             if self._line:
-                self._line.pop(0).woken.release()
+                following = self._line.pop(0)
+                following.leads = True
+                following.woken.release()
             else:
                 self._is_busy = False

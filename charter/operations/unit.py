@@ -19,7 +19,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from charter.models import trail, turns
 from charter.models.base import WAIT_MS, Base, db, undo, writing
-from charter.models.breakdown import giving_up_at, is_locked
+from charter.models.breakdown import gives_up_at, giving_up_at, is_locked, wait_ms
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -156,7 +156,10 @@ def wait_seconds() -> float:
 
 
 def _deadline() -> float:
-    return time.monotonic() + wait_seconds()
+    """That of whoever stood in line already, else a new one."""
+    given = gives_up_at()
+    own = time.monotonic() + wait_seconds()
+    return own if given is None else min(given, own)
 
 
 def lock(room: str, key: str) -> None:
@@ -180,6 +183,27 @@ def lock_each(room: str, keys: Collection[str]) -> None:
             ),
             {"names": [f"{room}:{key}" for key in sorted(set(keys))]},
         )
+
+
+def lock_free(room: str, keys: Collection[str]) -> frozenset[str]:
+    """Locks those of several keys that nobody holds, and returns the others, which somebody does.
+
+    For an operation of several people, of whom none should wait long for what only another of them needs: from here on
+    it waits for any other lock a quarter of the time it has, and then fails with the server's `lock_not_available`.
+    """
+    session = db.session
+    if not keys or session.get_bind().dialect.name != "postgresql":
+        return frozenset()
+    patience_ms = wait_ms(int(wait_seconds() * 1000), is_writing=True) // 4
+    rows = session.execute(
+        text(
+            "SELECT set_config('lock_timeout', :patience, true), key,"
+            " pg_try_advisory_xact_lock(hashtextextended(:room || ':' || key, 0))"
+            " FROM unnest(CAST(:keys AS text[])) AS given (key)"
+        ),
+        {"room": room, "keys": sorted(set(keys)), "patience": f"{max(1, patience_ms)}ms"},
+    )
+    return frozenset(key for _, key, is_locked_now in rows if not is_locked_now)
 
 
 def insert_if_absent(table: type[Base], rows: Sequence[Mapping[str, Any]]) -> int:

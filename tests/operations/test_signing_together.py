@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import hashlib
 import random
+import shutil
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import event, func, select, text
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from charter.domain.email import clean_email
 from charter.domain.errors import FieldRefusedError
+from charter.models import breakdown
 from charter.models.base import db, writing
+from charter.models.breakdown import is_breakdown, is_kept_waiting
 from charter.models.edition import ConsentText
 from charter.models.limits import SigningTrace
 from charter.models.outbox import Message
 from charter.models.signature import Link, Signature, SignatureConsent, SignatureEvent, SignatureWord
-from charter.operations import sign_steps, signing
+from charter.operations import limits, sign_steps, signing
 from charter.operations.limits import Limits, Origin, Work
 from charter.operations.sign_steps import GivenConsent, Order, Terms, is_apart
+from charter.operations.together import ALONE
 from charter.operations.unit import NestedOperationError, operation
+from tests.conftest import MakeApp
 from tests.operations.test_limits import letters, new_signature
 from tests.operations.test_races import at_once
 from tests.operations.test_signing import DETAILS, HERE, key_of, now
@@ -52,7 +60,7 @@ def order(app: Flask, place: int, *, address: str | None = None, limits: Limits 
     )
 
 
-def store(app: Flask, orders: Sequence[Order]) -> list[bool | Exception]:
+def store(app: Flask, orders: Sequence[Order]) -> list[Any]:
     with app.app_context():
         return signing._sign_all(lambda: orders)
 
@@ -84,6 +92,7 @@ def sign_in_a_thread(app: Flask, place: int, came: dict[int, Any], **more: Any) 
     one = order(app, place, **more)
 
     def run() -> None:
+        breakdown.begin_request()
         with app.app_context():
             try:
                 came[place] = signing.sign(
@@ -111,7 +120,7 @@ def test_who_signs_while_others_do_shares_their_next_transaction(app: Flask, mon
     begun: list[int] = []
     steps = signing.store
 
-    def store_and_tell(orders: Sequence[Order]) -> list[bool | Exception]:
+    def store_and_tell(orders: Sequence[Order]) -> list[Any]:
         begun.append(len(orders))
         return steps(orders)
 
@@ -295,3 +304,125 @@ def test_the_words_of_a_consent_are_known_only_when_they_are_stored(
     with app.app_context():
         found = db.session.scalars(select(ConsentText).where(ConsentText.sha256 == sha256)).one()
         assert (found.body, found.kind) == ("A new wording.", "processing")
+
+
+@contextmanager
+def a_held_mailbox(app: Flask, mailbox: str) -> Iterator[None]:
+    """Somebody, such as a list that is being entered, is at work on this mailbox."""
+    with app.app_context():
+        engine = db.engine
+        with writing(), engine.connect() as connection:
+            connection.execute(
+                text("SELECT pg_advisory_xact_lock(hashtextextended(:n, 0))"), {"n": f"mailbox:{mailbox}"}
+            )
+            yield
+
+
+@pytest.mark.parametrize("engine_name", ["postgresql"])
+def test_a_mailbox_that_somebody_holds_holds_up_only_who_signs_with_it(app: Flask) -> None:
+    came: dict[int, Any] = {}
+    with a_held_mailbox(app, "someone2@example.org"):
+        answers = store(app, [order(app, place) for place in range(4)])
+        assert answers == [True, True, ALONE, True]
+        thread = sign_in_a_thread(app, 2, came)
+        thread.join(0.3)
+        assert thread.is_alive(), "it waits until the mailbox is free"
+    thread.join(20)
+    assert came == {2: True}
+    assert len(held(app, "@example.org")) == 4
+
+
+@pytest.mark.parametrize("engine_name", ["postgresql"])
+def test_of_several_nobody_waits_long_for_what_another_one_needs(make_app: MakeApp) -> None:
+    """A region's row is held, as while staff edit it: who signs elsewhere is stored long before it is let go."""
+    app = make_app(database_busy_timeout_ms="6000")
+    came: dict[int, Any] = {}
+    elsewhere = {"region_code": "KZ-71"}
+    with app.app_context():
+        engine = db.engine
+    begun = time.monotonic()
+    with app.app_context(), writing(), engine.connect() as connection:
+        connection.execute(text("SELECT code FROM region WHERE code = :code FOR UPDATE"), {"code": DETAILS.region_code})
+        orders = [order(app, 0), order(app, 1, details=elsewhere), order(app, 2, details=elsewhere)]
+        breakdown.begin_request()
+        with pytest.raises(OperationalError) as raised:
+            store(app, orders)
+        breakdown.end_request()
+        assert is_kept_waiting(raised.value)
+        assert 1 < time.monotonic() - begun < 4, "a quarter of the time that each has"
+        threads = [sign_in_a_thread(app, place, came, details=elsewhere) for place in (1, 2)]
+        for thread in threads:
+            thread.join(20)
+        assert came == {1: True, 2: True}
+
+
+def test_the_time_to_wait_is_one_whoever_carries_out(make_app: MakeApp) -> None:
+    app = make_app(database_busy_timeout_ms="1500")
+    came: dict[int, Any] = {}
+    took: dict[int, float] = {}
+    with a_long_write(app):
+        begun: dict[int, float] = {}
+        threads = []
+        for place in range(4):
+            begun[place] = time.monotonic()
+            threads.append(sign_in_a_thread(app, place, came))
+            time.sleep(0.2)
+        for place, thread in enumerate(threads):
+            thread.join(20)
+            took[place] = time.monotonic() - begun[place]
+    assert all(isinstance(error, SQLAlchemyError) and is_breakdown(error) for error in came.values())
+    assert max(took.values()) < 2 * 1.5, took
+
+
+@pytest.mark.parametrize("engine_name", ["postgresql"])
+def test_proofs_that_come_in_two_orders_are_spent_in_one(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    apps = [make_app(), make_app()]
+    meet = threading.Barrier(2, timeout=1)
+    insert = limits.insert_if_absent
+    tries: list[int] = []
+    steps = signing.store
+
+    def insert_and_meet(*args: Any) -> int:
+        done = insert(*args)
+        with suppress(threading.BrokenBarrierError):
+            meet.wait()  # the other one has begun as well, unless it waits for what we hold
+        return done
+
+    def store_and_count(orders: Sequence[Order]) -> Any:
+        tries.append(len(orders))
+        return steps(orders)
+
+    monkeypatch.setattr(limits, "insert_if_absent", insert_and_meet)
+    monkeypatch.setattr(signing, "store", store_and_count)
+    works = [Work("solved", hashlib.sha256(bytes([place])).digest(), now() + timedelta(hours=1)) for place in range(2)]
+    came: list[Any] = []
+
+    def go(side: int) -> None:
+        mine = works if side == 0 else works[::-1]
+        came.append(store(apps[side], [order(apps[side], 10 * side + i, work=work) for i, work in enumerate(mine)]))
+
+    threads = [threading.Thread(target=go, args=(side,)) for side in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert came == [[True, True]] * 2
+    assert tries == [2, 2], "nobody had to begin anew"
+    found = Counter(held(apps[0], "@example.org").values())
+    assert found == {None: 2, "proof": 2}
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"])
+def test_after_the_database_was_replaced_its_texts_are_kept_anew(
+    app: Flask, sqlite_template: Path, tmp_path: Path
+) -> None:
+    came: dict[int, Any] = {}
+    for place in (0, 1):
+        sign_in_a_thread(app, place, came).join(20)
+    path, other = tmp_path / "instance" / "charter.db", tmp_path / "other.db"
+    shutil.copy(sqlite_template / "charter.db", other)
+    for name in ("charter.db-wal", "charter.db-shm"):
+        (path.parent / name).unlink(missing_ok=True)
+    other.replace(path)
+    sign_in_a_thread(app, 2, came).join(20)
+    assert came == {0: True, 1: True, 2: True}

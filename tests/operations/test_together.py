@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as WaitedTooLongError
 
-from charter.operations.together import Together
+from charter.operations.together import ALONE, Alone, Together
 
 PATIENCE = 20.0
 
@@ -25,8 +25,10 @@ class Verb:
         self.gate.set()
         self.is_inside = threading.Event()
         self.fault: Callable[[Sequence[int]], BaseException | None] = lambda _numbers: None
+        #: Those who have to go alone; with -1 among them somebody gets no answer.
+        self.sent_away: set[int] = set()
 
-    def __call__(self, close: Callable[[], Sequence[int]]) -> Sequence[int | Exception]:
+    def __call__(self, close: Callable[[], Sequence[int]]) -> Sequence[int | Exception | Alone]:
         # As where a transaction is begun: who comes until then is taken along.
         self.is_inside.set()
         assert self.gate.wait(PATIENCE)
@@ -36,7 +38,14 @@ class Verb:
         fault = self.fault(numbers)
         if fault is not None:
             raise fault
-        return [ValueError(number) if number < 0 else number for number in numbers]
+        if -1 in self.sent_away:
+            return numbers[1:]
+        answers: list[int | Exception | Alone] = [ValueError(number) if number < 0 else number for number in numbers]
+        if len(numbers) > 1:
+            answers = [
+                ALONE if number in self.sent_away else answer for number, answer in zip(numbers, answers, strict=True)
+            ]
+        return answers
 
 
 class Crowd:
@@ -141,12 +150,69 @@ def test_the_fault_of_one_is_not_that_of_others_whoever_of_them_it_is(verb: Verb
     assert sorted(map(len, verb.batches)) == [1, 1, 1, 3]
 
 
-def test_a_process_that_is_told_to_end_ends_only_who_was_told(verb: Verb, crowd: Crowd) -> None:
+@pytest.mark.parametrize("code", ["55P03", "40P01"])
+def test_whom_the_lock_of_one_kept_waiting_go_alone(verb: Verb, crowd: Crowd, code: str) -> None:
+    class KeptWaiting(Exception):
+        sqlstate = code
+
+    verb.fault = lambda numbers: OperationalError("", {}, KeptWaiting()) if 200 in numbers else None
+    come_while_one_is_inside(verb, crowd, 100, 200, 300)
+    came = crowd.wait()
+    assert isinstance(came.pop(200), OperationalError)
+    assert came == {100: 100, 300: 300}
+
+
+def test_who_has_to_go_alone_does_and_the_others_are_answered(verb: Verb, crowd: Crowd) -> None:
+    verb.sent_away = {100, 300}
+    come_while_one_is_inside(verb, crowd, 100, 200, 300)
+    assert crowd.wait() == {100: 100, 200: 200, 300: 300}
+    assert verb.batches[0] == [100, 200, 300]
+    assert sorted(verb.batches[1:]) == [[100], [300]]
+
+
+def test_a_process_that_is_told_to_end_does_nothing_twice(verb: Verb, crowd: Crowd) -> None:
+    """It may have been told after all was stored."""
     verb.fault = lambda numbers: SystemExit() if len(numbers) > 1 else None
     come_while_one_is_inside(verb, crowd, 100, 200, 300)
     came = crowd.wait()
     assert isinstance(came.pop(100), SystemExit)
-    assert came == {200: 200, 300: 300}
+    assert [type(error) for error in came.values()] == [WaitedTooLongError] * 2
+    assert len(verb.batches) == 1
+
+
+def test_answers_that_are_too_few_are_nobodys(verb: Verb, crowd: Crowd) -> None:
+    verb.sent_away = {-1}
+    come_while_one_is_inside(verb, crowd, 100, 200, 300)
+    assert {type(error) for error in crowd.wait().values()} == {ValueError, RuntimeError}
+    assert len(verb.batches) == 1, "it was stored once, and nobody knows whose"
+
+
+@pytest.mark.parametrize("is_its_turn", [False, True])
+def test_who_dies_in_line_holds_up_nobody(
+    verb: Verb, crowd: Crowd, monkeypatch: pytest.MonkeyPatch, *, is_its_turn: bool
+) -> None:
+    wait = crowd.line._wait
+
+    def die(mine: Any, until: float) -> None:
+        if mine.asked != 200:
+            return wait(mine, until)
+        if is_its_turn:
+            mine.woken.acquire()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(crowd.line, "_wait", die)
+    verb.gate.clear()
+    crowd.call(100)
+    assert verb.is_inside.wait(PATIENCE)
+    crowd.call(200)
+    wait_for(lambda: 200 in crowd.came or crowd.line._line)
+    crowd.call(201)
+    wait_for(lambda: any(place.asked == 201 for place in crowd.line._line))
+    crowd.line._most = 1
+    verb.gate.set()
+    came = crowd.wait()
+    assert isinstance(came.pop(200), KeyboardInterrupt)
+    assert came == {100: 100, 201: 201}
 
 
 def test_a_database_that_is_gone_is_asked_once_for_all_and_each_is_told(verb: Verb, crowd: Crowd) -> None:
